@@ -1,0 +1,130 @@
+"""What the core needs from cryptography, as interfaces; `trust/` provides them.
+
+The core computes digests itself (hashlib) and asks for nothing but these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class HashName(StrEnum):
+    SHA256 = "sha256"
+    SHA384 = "sha384"
+    SHA512 = "sha512"
+
+
+class SignatureScheme(StrEnum):
+    """Second part of ``a=`` of the integrity field (TR 01201-3.4 §3.1.21)."""
+
+    RSA = "rsa"
+    EC_DSA = "ec-dsa"
+    RSASSA_PSS = "rsassa-pss"
+
+
+class CertificateStatus(StrEnum):
+    """Answer of the revocation source."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What the core must know of a certificate to apply IN-12, IN-14 and row 11, 12 of `integrity.md` §5."""
+
+    der: bytes
+    key_type: str
+    """``rsa``, ``ec`` or the library's name of another kind."""
+    key_bits: int
+    curve: str | None
+    """Name as OpenSSL writes it, e.g. ``secp256r1``, ``brainpoolP256r1``; None for RSA."""
+    subject: str
+    issuer: str
+    serial_number: int
+    not_before: datetime
+    not_after: datetime
+    fingerprint_sha256: str
+    """Lower-case hex over the DER."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateVerdict:
+    """Judgement of a certificate at a stated moment (rows 14 and 15 of `integrity.md` §5).
+
+    `findings` empty and status good: passed. Findings: failed. No findings and status unknown: indeterminate.
+    """
+
+    findings: tuple[str, ...] = ()
+    """``certificate-expired``, ``-not-yet-valid``, ``-key-usage``, ``-untrusted``, ``-revoked``."""
+    status: CertificateStatus = CertificateStatus.UNKNOWN
+    chain: tuple[bytes, ...] = ()
+    """DER, end certificate first, anchor last, as far as a path was found."""
+    revocation: tuple[bytes, ...] = field(default=(), repr=False)
+    """The CRLs (DER) the status rests on, to be kept with the proof (GWT-90, IN-26)."""
+
+
+class Verifier(Protocol):
+    """Reads certificates and verifies signatures over finished digests."""
+
+    def read_certificate(self, der: bytes) -> CertificateFacts:
+        """Raises CertificateMalformed."""
+        ...
+
+    def verify_digest(
+        self, certificate_der: bytes, scheme: SignatureScheme, hash_name: HashName, digest: bytes, signature: bytes
+    ) -> bool:
+        """True if `signature` over `digest` holds. ECDSA is DER; every PSS salt length is accepted (IN-13)."""
+        ...
+
+
+class Judge(Protocol):
+    """Judges a certificate's path and status. Anchors and revocation lists are the judge's own."""
+
+    def judge(self, certificate_der: bytes, at: datetime) -> CertificateVerdict: ...
+
+
+class DigestSigner(Protocol):
+    """A key with its certificate that signs finished digests."""
+
+    @property
+    def certificate_der(self) -> bytes: ...
+
+    @property
+    def scheme(self) -> SignatureScheme: ...
+
+    def sign_digest(self, hash_name: HashName, digest: bytes) -> bytes:
+        """ECDSA as DER; PSS with MGF1 of the same hash and salt length = hash length (IN-13)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedXml:
+    """Exactly what an XML signature covers; nothing else of the document may be evaluated (CO-14)."""
+
+    canonical: bytes
+    """Canonical octets of the verified root element, without its Signature."""
+    certificate_der: bytes
+    """From KeyInfo; verified against the signature, its path not yet judged."""
+    algorithm: str
+    """Name of the signature method, e.g. ``rsa-sha256``."""
+
+
+class XmlSignatures(Protocol):
+    """Enveloped signatures of CO-13 and CO-14."""
+
+    def verify(self, xml: bytes) -> VerifiedXml:
+        """Raises XmlRefused (DOCTYPE, entities, not well-formed) or XmlSignatureInvalid."""
+        ...
+
+    def schema_errors(self, xml: bytes) -> tuple[str, ...]:
+        """Violations of `confirmation.xsd`; empty if none. Raises XmlRefused."""
+        ...
+
+    def sign(self, xml: bytes, signer: DigestSigner) -> bytes:
+        """The document with the enveloped signature as last child of its root (CO-13)."""
+        ...
