@@ -1,0 +1,181 @@
+"""Configuration: read once at start, typed, frozen, all faults at once. No secret has a default.
+
+Environment variables with the prefix ``DEMAIL_``; the file named by ``DEMAIL_DOTENV`` adds what the environment does not
+set; each secret ``DEMAIL_X`` may come from the file named by ``DEMAIL_X_FILE`` instead. Every variable is explained in
+``docs/configuration.md``, which a test holds against this class.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
+
+PREFIX = "DEMAIL_"
+MIB = 1 << 20
+
+
+class ConfigurationError(Exception):
+    """Names every faulty variable, never a value."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
+
+
+def _plain_postgresql(value: Any) -> Any:
+    if isinstance(value, str) and not value.startswith("postgresql://"):
+        raise ValueError("must be a plain postgresql:// URL")
+    return value
+
+
+def _octets32(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        octets = base64.b64decode(value.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be base64") from None
+    if len(octets) != 32:
+        raise ValueError("must be base64 of exactly 32 octets")
+    return octets
+
+
+PostgresUrl = Annotated[SecretStr, BeforeValidator(_plain_postgresql)]
+Key32 = Annotated[SecretBytes, BeforeValidator(_octets32)]
+
+
+class Settings(BaseModel):
+    """What one process of the gateway is told. Adapters receive only their part of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    environment: str = Field("production", pattern="^(production|test|dev)$")
+    """``production``; ``test`` is a separate test installation (GWT-25); ``dev`` is what `dev` and `demo` run."""
+    database_url: PostgresUrl | None = None
+    """Application role."""
+    owner_database_url: PostgresUrl | None = None
+    """Owner role; `migrate` alone uses it."""
+    app_role: str = Field("demail_app", pattern="^[a-z_][a-z0-9_]{0,62}$")
+    """Name of the application role, to which `migrate` grants."""
+    redis_url: SecretStr | None = None
+    master_key: Key32 | None = None
+    """Key encryption key, base64 of 32 octets; lies outside database and backup."""
+    master_key_id: str = Field("1", pattern="^[A-Za-z0-9._-]{1,32}$")
+    former_master_keys: SecretStr | None = None
+    """``id:base64`` pairs, comma separated, that still unwrap (rotation)."""
+    token_secret: Key32 | None = None
+    """Signs access tokens."""
+    log_key: Key32 | None = None
+    """Keys the pseudonyms of addresses in logs (GWT-51)."""
+    public_url: str = Field("http://127.0.0.1:8080", pattern="^https?://")
+    message_id_domain: str = Field("gateway.invalid", pattern=r"^[a-z0-9.-]{1,189}$")
+    """Right side of the Message-ID that the gateway writes."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8080, ge=0, le=65535)
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    """Own port for /metrics; without it /metrics stands on the API's port only in `dev` and `test`."""
+    database_pool: int = Field(8, ge=1, le=64)
+    json_body_bytes: int = Field(48 * MIB, ge=64 * 1024)
+    """Largest JSON request; larger files go through `POST attachments`."""
+    upload_bytes: int = Field(64 * MIB, ge=64 * 1024)
+    """Largest single upload."""
+    token_lifetime_s: int = Field(900, ge=60, le=900)
+
+    inbound_host: str = "127.0.0.1"
+    inbound_port: int = Field(8465, ge=0, le=65535)
+    inbound_name: str = "localhost"
+    """Host name in the listener's greeting."""
+    inbound_certificate_file: Path | None = None
+    inbound_key_file: Path | None = None
+    inbound_bytes: int = Field(64 * MIB, ge=MIB)
+    """Largest message taken from a provider; at least 45 MiB gross (TR 01201-3.1 §4.1)."""
+
+    installation_certificate_file: Path | None = None
+    installation_key_file: Path | None = None
+    """Sign evidence packages."""
+
+    worker_processes: int = Field(2, ge=1, le=64)
+    lease_s: float = Field(60.0, ge=1)
+    """How long a claimed row is held before the sweeper takes it back."""
+    retry_first_s: float = Field(30.0, gt=0)
+    retry_longest_s: float = Field(900.0, gt=0)
+    retry_give_up_s: float = Field(4 * 3600.0, gt=0)
+    """Back-off of hand-over; afterwards the message is held for a person (SND-52)."""
+    settle_first_s: float = Field(5.0, gt=0)
+    """First look-up after an unknown outcome (SND-43)."""
+    waiting_time_s: float = Field(24 * 3600.0, gt=0)
+    """After this a recipient without requested proof is `unconfirmed` (§5.2)."""
+    crl_refresh_s: float = Field(3600.0, gt=0, le=24 * 3600)
+    sweep_s: float = Field(1.0, gt=0)
+
+    trust_anchors: str | None = None
+    """Files with PEM anchors for `verify`, separated by the path separator of the system."""
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    allow_plain_smtp: bool = False
+    """Connections without TLS, for `bench` alone."""
+
+    def need(self, *names: str) -> None:
+        """Raises ConfigurationError naming every one of `names` that is not set."""
+        missing = [f"{PREFIX}{name.upper()}: is not set" for name in names if getattr(self, name) is None]
+        if missing:
+            raise ConfigurationError(missing)
+
+
+def secret_names() -> frozenset[str]:
+    """Fields that may also come from a file (``DEMAIL_X_FILE``)."""
+    secrets = (SecretStr, SecretBytes)
+    return frozenset(
+        name
+        for name, field in Settings.model_fields.items()
+        if any(s.__name__ in str(field.annotation) for s in secrets)
+    )
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ConfigurationError: with all faults, each naming its variable and never a value.
+    """
+    source = _sources(os.environ if environ is None else environ)
+    values, faults = _collect(source)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        faults += [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
+    if faults:
+        raise ConfigurationError(sorted(faults))
+    return settings
+
+
+def _sources(environ: Mapping[str, str]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    if dotenv := environ.get(f"{PREFIX}DOTENV"):
+        merged.update({k: v for k, v in dotenv_values(dotenv).items() if v is not None})
+    merged.update(environ)
+    return {k: v for k, v in merged.items() if k.startswith(PREFIX)}
+
+
+def _collect(source: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Values by field name; unknown variables are left alone because tests and `run` use some of their own."""
+    values: dict[str, str] = {}
+    faults: list[str] = []
+    secrets = secret_names()
+    for name in Settings.model_fields:
+        variable = f"{PREFIX}{name.upper()}"
+        if name in secrets and (path := source.get(f"{variable}_FILE")) and variable not in source:
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                faults.append(f"{variable}_FILE: cannot be read")
+        elif source.get(variable, "") != "":
+            values[name] = source[variable]
+    return values, faults
