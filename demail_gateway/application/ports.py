@@ -153,12 +153,15 @@ class NewMessage:
     copies: tuple[NewCopy, ...]
     recipients: tuple[NewRecipient, ...]
     attachments: tuple[NewAttachment, ...]
+    trace_id: str | None = None
+    """Of the request (W3C trace context); goes with the work to the provider's line."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
     key: str
     request_sha256: bytes
+    """Over the operation's name and the body, so that one key cannot stand for two different operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,29 @@ class Submissions(Protocol):
 
     async def cancel(self, scope: TenantScope, message_id: UUID, now: datetime) -> MessageView:
         """Raises NotFound, Conflict('not-cancellable') once hand-over has begun (SND-40)."""
+        ...
+
+
+class Answers(Protocol):
+    """First answers of creating requests other than sending, kept at least 72 h (`contract.md` §3).
+
+    Sending keeps its own answer within `Submissions.accept`; keys of both share one space per client.
+    """
+
+    async def reserve(self, scope: TenantScope | OperatorScope, key: IdempotencyKey, now: datetime) -> Accepted | None:
+        """None: the key is new, and now this request's. Else REPLAYED with the answer, or REUSED.
+
+        Raises Conflict('idempotency-in-progress') while the first request still runs; a reservation without an
+        answer that is older than five minutes counts as abandoned and is taken over.
+        """
+        ...
+
+    async def keep(self, scope: TenantScope | OperatorScope, key: IdempotencyKey, answer: StoredAnswer) -> None:
+        """Keeps the answer of a reserved key (sealed: it may hold a secret that is shown once)."""
+        ...
+
+    async def forget(self, scope: TenantScope | OperatorScope, key: IdempotencyKey) -> None:
+        """Frees a reserved key whose request failed: it may be used again."""
         ...
 
 
@@ -640,7 +666,9 @@ class Reading(Protocol):
 
     async def messages(
         self, scope: TenantScope, where: MessageFilter, limit: int, cursor: str | None
-    ) -> Page[MessageView]: ...
+    ) -> Page[MessageView]:
+        """Newest first. Raises CursorInvalid for a cursor that this list did not give out (as do all lists)."""
+        ...
 
     async def events_of(self, scope: TenantScope, message_id: UUID) -> tuple[EventView, ...]: ...
 
@@ -922,6 +950,52 @@ class Sealer(Protocol):
         """CMS (DER) and the smime-type, ``enveloped-data`` or ``authEnveloped-data``. Raises ComposeFailed."""
         ...
 
+
+@dataclass(frozen=True, slots=True)
+class CertifiedKey:
+    """A certificate that fits a key, as the operator handed it in."""
+
+    certificate_der: bytes
+    chain: tuple[bytes, ...]
+    not_after: datetime
+
+
+class KeyWorkshop(Protocol):
+    """Makes tenants' keys and their certificate requests. CPU work; run it in a thread."""
+
+    def make(self, algorithm: str) -> bytes:
+        """A new private key (PKCS#8 DER) of ``rsa-3072`` or ``p256``."""
+        ...
+
+    def request(self, pkcs8: bytes, common_name: str, address: str) -> str:
+        """PKCS#10 request (PEM) for an S/MIME certificate of `address`."""
+        ...
+
+    def match(self, pkcs8: bytes, certificate_pem: str, chain_pem: Sequence[str], now: datetime) -> CertifiedKey:
+        """Raises CertificateMalformed, Conflict('certificate-key-mismatch'), Conflict('certificate-expired')."""
+        ...
+
+
+class PackageSigner(Protocol):
+    """The installation's own signature (`contract.md` §5, Evidence)."""
+
+    def sign(self, manifest: bytes, at: datetime) -> bytes:
+        """Detached CMS signature, DER. Raises KeyUnavailable. CPU work; run it in a thread."""
+        ...
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """DER, own certificate first."""
+        ...
+
+    @property
+    def crls(self) -> tuple[bytes, ...]:
+        """Status answers that cover `certificates`, as last fetched."""
+        ...
+
+
+CheckProfile = Callable[[Mapping[str, Any]], None]
+"""Raises RuleViolation when a connection profile cannot be used (`providers.profile`)."""
 
 Clock = Callable[[], datetime]
 """Aware UTC now."""

@@ -17,6 +17,8 @@
     │   └── ProviderOutcomeUnknown   the line broke after the content went out (SND-43)
     ├── NotFound                 does not exist, or belongs to another tenant (GWT-39)
     ├── Conflict                 the object's state does not allow it
+    │   └── GateNotMet               a tenant may not go on to the next step yet (GWT-60); carries what is missing
+    ├── CursorInvalid            not a cursor that this list gave out
     ├── Unauthenticated          no valid credentials
     ├── Forbidden                valid credentials without the needed scope
     ├── TooManyRequests          a quota or a lock against guessing (GWT-23)
@@ -157,6 +159,20 @@ class Conflict(DemailError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class GateNotMet(Conflict):
+    """`missing` names the items that the step asks for (`gateway-and-tenancy.md` §8)."""
+
+    code = "gate-not-met"
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__("gate-not-met")
+        self.missing = tuple(missing)
+
+
+class CursorInvalid(DemailError):
+    code = "cursor-invalid"
 
 
 class Unauthenticated(DemailError):
