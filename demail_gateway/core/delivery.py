@@ -99,10 +99,11 @@ def transitions(old: Delivery | None, new: Delivery) -> tuple[EventFact, ...]:
     if old is None:
         return (_message_event(new.state),)
     before = {recipient.id: recipient for recipient in old.recipients}
-    steps = [_message_event(state) for state in _stages_passed(old, new)]
+    passed = tuple(_stages_passed(old, new))
+    steps = [_message_event(state) for state in passed]
     for recipient in new.recipients:
         steps += _recipient_events(before.get(recipient.id), recipient)
-    if new.state is not old.state and new.state not in (MessageState.SUBMITTED, MessageState.DISPATCHED):
+    if new.state is not old.state and new.state not in passed:
         steps.append(_message_event(new.state))
     if new.overdue_since is not None and old.overdue_since is None:
         steps.append(EventFact("message.overdue", None, new.state))
