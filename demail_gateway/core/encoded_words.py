@@ -52,10 +52,14 @@ def decode_words(value: str) -> str:
     Words that cannot be decoded stay as they are. Adjacent words of one charset are decoded together, because some
     programs split characters between them.
     """
+    value = readable(value)
+    return without_controls("".join(_pieces(value))) if "=?" in value else value
+
+
+def readable(value: str) -> str:
+    """`value` for display without decoding of words, as inside a quoted string: raw octets, control characters."""
     if not value.isascii():
         value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if "=?" in value:
-        value = "".join(_pieces(value))
     return without_controls(value)
 
 
