@@ -936,6 +936,15 @@ class Waker(Protocol):
     async def wake(self, tenant_id: UUID) -> None: ...
 
 
+class Observe(Protocol):
+    """Reports what happened, for log and metrics: an event's name and facts (ids, codes, counts, durations).
+
+    Never content, subjects, file names, clear addresses or secrets (GWT-51).
+    """
+
+    def __call__(self, event: str, /, **facts: object) -> None: ...
+
+
 # --- trust -----------------------------------------------------------------------------------------------------------
 
 
