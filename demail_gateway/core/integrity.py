@@ -1,0 +1,314 @@
+"""Integrity of a message: X-de-mail-integrity made and checked (TR 01201-3.4 §3.1.21, TR 01201-3.1 steps 30, 48, 83).
+
+The check goes through the rows of `integrity.md` §5 (IN-22); the first failing row decides the code.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hmac import compare_digest
+
+from demail_gateway.core.checks import Check, Outcome
+from demail_gateway.core.digests import body_digest, header_digest
+from demail_gateway.core.errors import CertificateMalformed, ComposeFailed, MalformedMessage
+from demail_gateway.core.header import NEWLINE_NORMALISED, Header, HeaderField, Octets, read_message
+from demail_gateway.core.integrity_field import (
+    CERTIFICATE,
+    HEADER_LIST,
+    INTEGRITY,
+    ONLY_IF_PRESENT,
+    IntegrityField,
+    read_certificate,
+    read_field,
+    same_integrity_value,
+    write_certificate,
+    write_field,
+)
+from demail_gateway.core.metadata import message_type_of
+from demail_gateway.core.primitives import (
+    CertificateFacts,
+    CertificateStatus,
+    CertificateVerdict,
+    DigestSigner,
+    HashName,
+    Judge,
+    SignatureScheme,
+    Verifier,
+)
+from demail_gateway.core.vocabulary import CLASS_OF, MessageClass, Protection
+
+__all__ = [
+    "HEADER_LIST",
+    "IntegrityField",
+    "IntegrityResult",
+    "body_digest",
+    "check_integrity",
+    "checks",
+    "header_digest",
+    "key_findings",
+    "read_certificate",
+    "read_field",
+    "same_integrity_value",
+    "seal",
+    "signature_required",
+]
+
+CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"})
+"""IN-12."""
+MIN_RSA_BITS = 2048
+RECOMMENDED_RSA_BITS = 3000
+"""IN-14 with TR-02102."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityResult:
+    """What the check found (IN-22)."""
+
+    verdict: Outcome
+    """passed = valid, failed = invalid, indeterminate."""
+    protection: Protection
+    """A hash alone has no key: never call it signed or authentic (IN-1)."""
+    code: str
+    """``ok`` or the code of the first failing row."""
+    findings: tuple[str, ...] = ()
+    """Sorted."""
+    algorithm: str | None = None
+    """``a=``, e.g. ``sha256/rsa``; None before row 4."""
+    value: str | None = field(default=None, repr=False)
+    """Unfolded value of the field."""
+    body_hash: str | None = None
+    """Base64, as computed."""
+    header_hash: str | None = None
+    """Base64, as computed."""
+    certificate: CertificateFacts | None = None
+    certificate_verdict: CertificateVerdict | None = None
+    """To be kept with the proof (IN-26)."""
+
+
+def seal(message: bytes, *, hash_name: HashName, domain: str, signer: DigestSigner | None) -> bytes:
+    """The message with the integrity field, and if signed the certificate field, in front (`integrity.md` §4).
+
+    `message` is complete, without an integrity field. `domain` is the signing provider's (IN-8). Without `signer`
+    the field holds the hash alone.
+
+    Raises:
+        ComposeFailed: there is an integrity field already, or `domain` is none.
+        MalformedMessage: the header section cannot be read.
+    """
+    octets = read_message(message)
+    if octets.header.first(INTEGRITY) or not _DOMAIN.fullmatch(domain):
+        raise ComposeFailed("cannot be sealed")
+    a = hash_name.value if signer is None else f"{hash_name}/{signer.scheme}"
+    h = [name for name in HEADER_LIST if name != ONLY_IF_PRESENT or octets.header.first(name)]
+    bh = body_digest(octets.body, hash_name)
+    unfinished = HeaderField(write_field(a, domain, h, bh, None))
+    digest = header_digest(octets.header.first, h, unfinished, hash_name)
+    if signer is None:
+        return write_field(a, domain, h, bh, digest) + octets.data
+    signed = write_field(a, domain, h, bh, signer.sign_digest(hash_name, digest))
+    return b"".join((signed, write_certificate(signer.certificate_der), octets.data))
+
+
+def check_integrity(message: Octets | bytes, *, verifier: Verifier, judge: Judge, at: datetime) -> IntegrityResult:
+    """Whether hash or signature hold. Never raises for anything a message contains.
+
+    `at` is the moment of first reception (IN-26): the certificate is judged for it.
+    """
+    try:
+        octets = read_message(message) if isinstance(message, bytes) else message
+    except MalformedMessage:
+        return IntegrityResult(Outcome.FAILED, Protection.NONE, "message-malformed")
+    try:
+        return _Checker(octets, verifier, judge, at).run()
+    except _Row as row:
+        return row.result
+
+
+def signature_required(header: Header) -> bool:
+    """Whether a hash alone is too little: class B or I, or authoritative exactly ``yes`` (IN-23, FC-04)."""
+    message_type = message_type_of(header)
+    message_class = None if message_type is None else CLASS_OF[message_type]
+    return message_class in (MessageClass.B, MessageClass.I) or header.value("x-de-mail-authoritative") == "yes"
+
+
+def key_findings(facts: CertificateFacts) -> tuple[str, ...] | None:
+    """Findings about a permitted key (``key-size-deprecated``); None if the key is not permitted (IN-12, IN-14)."""
+    if facts.key_type != "rsa":
+        return () if facts.curve in CURVES else None
+    if facts.key_bits < MIN_RSA_BITS:
+        return None
+    return ("key-size-deprecated",) if facts.key_bits < RECOMMENDED_RSA_BITS else ()
+
+
+def checks(result: IntegrityResult) -> tuple[Check, ...]:
+    """The result as named checks for reports, one per row or pair of rows of `integrity.md` §5.
+
+    Rows behind a failing one are indeterminate; rows that the mode does not have are not applicable.
+    """
+    reached = True
+    found = []
+    for name, codes, mode, source in _REPORT:
+        if result.code in codes:
+            reached = False
+            found.append(Check(name, result.verdict, result.code, source))
+        elif mode not in (None, result.protection) and result.protection is not Protection.NONE:
+            found.append(Check(name, Outcome.NOT_APPLICABLE, "", source))
+        else:
+            found.append(Check(name, Outcome.PASSED if reached else Outcome.INDETERMINATE, "", source))
+    return tuple(found)
+
+
+_DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_STEP = "TR 01201-3.1 step 48"
+_TR = "TR 01201-3.4 §3.1.21"
+_CERT = "TR 01201-3.4 §3.1.14"
+_REPORT: tuple[tuple[str, frozenset[str], Protection | None, str], ...] = (
+    ("integrity.message", frozenset({"message-malformed"}), None, f"{_STEP} FC-01; IN-22 row 1"),
+    ("integrity.present", frozenset({"integrity-missing"}), None, f"{_TR}; IN-22 row 2"),
+    ("integrity.form", frozenset({"integrity-malformed"}), None, f"{_TR}; IN-22 row 3"),
+    ("integrity.algorithm", frozenset({"algorithm-unsupported"}), None, f"{_TR}; IN-22 row 4"),
+    ("integrity.coverage", frozenset({"header-coverage"}), None, f"{_TR}; IN-20"),
+    (
+        "integrity.hash",
+        frozenset({"body-hash-mismatch", "header-hash-mismatch"}),
+        None,
+        f"{_TR}; IN-22 rows 6, 7",
+    ),
+    ("integrity.signature-required", frozenset({"signature-required"}), Protection.HASH, f"{_STEP} FC-04; IN-23"),
+    (
+        "integrity.certificate",
+        frozenset({"certificate-missing", "certificate-malformed"}),
+        Protection.SIGNATURE,
+        f"{_CERT}; IN-24, IN-11",
+    ),
+    ("integrity.key", frozenset({"key-mismatch", "key-not-permitted"}), Protection.SIGNATURE, f"{_TR}; IN-12, IN-14"),
+    ("integrity.signature", frozenset({"signature-mismatch"}), Protection.SIGNATURE, f"{_TR}; IN-22 row 13"),
+    ("certificate.path", frozenset({"certificate-invalid"}), Protection.SIGNATURE, f"{_STEP} FC-02; IN-22 row 14"),
+    (
+        "certificate.status",
+        frozenset({"certificate-status-unknown"}),
+        Protection.SIGNATURE,
+        f"{_STEP} FC-03; IN-22 row 15",
+    ),
+)
+_KEY_TYPE = {SignatureScheme.RSA: "rsa", SignatureScheme.RSASSA_PSS: "rsa", SignatureScheme.EC_DSA: "ec"}
+
+
+class _Row(Exception):
+    """The first failing row."""
+
+    def __init__(self, result: IntegrityResult) -> None:
+        super().__init__(result.code)
+        self.result = result
+
+
+class _Checker:
+    """Goes through the rows; what is learnt on the way stands in `result`."""
+
+    def __init__(self, octets: Octets, verifier: Verifier, judge: Judge, at: datetime) -> None:
+        self.header, self.body = octets.header, octets.body
+        self.verifier, self.judge, self.at = verifier, judge, at
+        self.result = IntegrityResult(Outcome.PASSED, Protection.NONE, "ok")
+        if NEWLINE_NORMALISED in octets.findings:
+            self.note(NEWLINE_NORMALISED)
+
+    def run(self) -> IntegrityResult:
+        duplicates = self.header.duplicates((*HEADER_LIST, INTEGRITY, CERTIFICATE))
+        self.note(*(f"duplicate-header:{name}" for name in duplicates))
+        integrity, hash_name = self.readable_field()
+        self.covered(integrity)
+        self.compare_body(integrity, hash_name)
+        digest = header_digest(self.header.first, integrity.h, integrity.source, hash_name)
+        self.result = replace(self.result, header_hash=b64encode(digest).decode("ascii"))
+        if integrity.scheme is None:
+            self.compare_header(integrity, digest)
+        else:
+            facts = self.usable_key(integrity.scheme)
+            if not self.verifier.verify_digest(facts.der, integrity.scheme, hash_name, digest, integrity.b):
+                raise self.failed("signature-mismatch")
+            self.certificate_holds(facts)
+        return self.result
+
+    def readable_field(self) -> tuple[IntegrityField, HashName]:
+        """Rows 2 to 4."""
+        source = self.header.first(INTEGRITY)
+        if source is None:
+            raise self.failed("integrity-missing")
+        try:
+            integrity = read_field(source)
+        except MalformedMessage as error:
+            raise self.failed("integrity-malformed") from error
+        self.note(*integrity.findings)
+        self.note(*(f"duplicate-header:{name}" for name in self.header.duplicates(integrity.h)))
+        self.result = replace(self.result, value=integrity.value)
+        if integrity.hash_name is None:
+            raise self.failed("algorithm-unsupported")
+        protection = Protection.HASH if integrity.scheme is None else Protection.SIGNATURE
+        self.result = replace(self.result, protection=protection, algorithm=integrity.a)
+        return integrity, integrity.hash_name
+
+    def covered(self, integrity: IntegrityField) -> None:
+        """Row 5 (IN-20)."""
+        missing = [name for name in map(str.lower, HEADER_LIST) if name not in integrity.h and self.header.first(name)]
+        if missing:
+            self.note(*(f"h-incomplete:{name}" for name in missing))
+            raise self.failed("header-coverage")
+
+    def compare_body(self, integrity: IntegrityField, hash_name: HashName) -> None:
+        """Row 6."""
+        digest = body_digest(self.body, hash_name)
+        self.result = replace(self.result, body_hash=b64encode(digest).decode("ascii"))
+        if not compare_digest(digest, integrity.bh):
+            raise self.failed("body-hash-mismatch")
+
+    def compare_header(self, integrity: IntegrityField, digest: bytes) -> None:
+        """Rows 7 and 8."""
+        if self.header.first(CERTIFICATE):
+            self.note("certificate-unexpected")
+        if not compare_digest(digest, integrity.b):
+            raise self.failed("header-hash-mismatch")
+        if signature_required(self.header):
+            raise self.failed("signature-required")
+
+    def usable_key(self, scheme: SignatureScheme) -> CertificateFacts:
+        """Rows 9 to 12."""
+        source = self.header.first(CERTIFICATE)
+        if source is None:
+            raise self.failed("certificate-missing")
+        try:
+            facts = self.verifier.read_certificate(read_certificate(source))
+        except CertificateMalformed as error:
+            raise self.failed("certificate-malformed") from error
+        self.result = replace(self.result, certificate=facts)
+        if facts.key_type != _KEY_TYPE[scheme]:
+            raise self.failed("key-mismatch")
+        findings = key_findings(facts)
+        if findings is None:
+            raise self.failed("key-not-permitted")
+        self.note(*findings)
+        return facts
+
+    def certificate_holds(self, facts: CertificateFacts) -> None:
+        """Rows 14 and 15."""
+        verdict = self.judge.judge(facts.der, self.at)
+        self.result = replace(self.result, certificate_verdict=verdict)
+        self.note(*verdict.findings)
+        if verdict.status is CertificateStatus.REVOKED:
+            self.note("certificate-revoked")
+        if verdict.findings or verdict.status is CertificateStatus.REVOKED:
+            raise self.failed("certificate-invalid")
+        if verdict.status is not CertificateStatus.GOOD:
+            raise self.ended(Outcome.INDETERMINATE, "certificate-status-unknown")
+
+    def note(self, *findings: str) -> None:
+        if findings:
+            self.result = replace(self.result, findings=tuple(sorted({*self.result.findings, *findings})))
+
+    def failed(self, code: str) -> _Row:
+        return self.ended(Outcome.FAILED, code)
+
+    def ended(self, verdict: Outcome, code: str) -> _Row:
+        return _Row(replace(self.result, verdict=verdict, code=code))
