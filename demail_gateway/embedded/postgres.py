@@ -48,6 +48,8 @@ class Postgres:
         self._account = process.unprivileged_account()
         self._place: place.Place | None = None
         self._process: process.Process | None = None
+        self._binaries = Path()
+        self._port = 0
 
     def start(self) -> str:
         """Superuser's URL (`postgresql://…`) of the running server. Call from the main thread: the server ends with it.
@@ -72,20 +74,41 @@ class Postgres:
 
     @property
     def pid(self) -> int | None:
-        """Process id while it runs."""
+        """Process id, from `start` to `stop`."""
         return self._process.pid if self._process else None
+
+    def is_running(self) -> bool:
+        """False before `start`, after `stop`, and when the server ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    def revive(self) -> None:
+        """Start a server that ended by itself anew: same data, port and password, so that every URL stays right.
+
+        Raises:
+            EmbeddedError: it does not start.
+        """
+        assert self._process is not None
+        data, deadline = self._path() / "data", time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            process.stop(self._process, by=signal.SIGINT)
+            self._process = self._spawn(self._binaries, data, self._port)
+            if _is_ready(self._process, data):
+                return
+            # back ends of a killed server hold its shared memory until they notice, and the new one refuses meanwhile
+            time.sleep(0.1)
+        raise EmbeddedError(f"postgres did not start again:\n{process.tail(self._log())}")
 
     def _start(self) -> str:
         self._place = self._take_place()
-        binaries = self._runnable(find.postgres_bin(), self._place.path)
+        self._binaries = binaries = self._runnable(find.postgres_bin(), self._place.path)
         data = self._place.path / "data"
         if (data / "PG_VERSION").exists():
             self._same_major_version(binaries, data)
         else:
             self._initialise(binaries, data)
-        port = self._launch(binaries, data)
+        self._launch(binaries, data)
         password = self._password_file().read_text()
-        return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+        return f"postgresql://postgres:{password}@127.0.0.1:{self._port}/postgres"
 
     def _take_place(self) -> place.Place:
         if self._base is None:
@@ -124,22 +147,25 @@ class Postgres:
                 f"or set DEMAIL_PG_BIN to binaries of version {kept}"
             )
 
-    def _launch(self, binaries: Path, data: Path) -> int:
-        options = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
+    def _launch(self, binaries: Path, data: Path) -> None:
         for _ in range(_ATTEMPTS):  # another process may take the port between the choice and the start
-            port = free_port()
-            self._process = process.spawn(
-                [binaries / "postgres", "-D", data, "-p", str(port), *options],
-                log=self._log(),
-                env=self._environment(),
-                cwd=Path("/"),
-                account=self._account,
-                death_signal=signal.SIGINT,
-            )
+            self._port = free_port()
+            self._process = self._spawn(binaries, data, self._port)
             if _is_ready(self._process, data):
-                return port
+                return
             process.stop(self._process, by=signal.SIGINT)
         raise EmbeddedError(f"postgres did not start:\n{process.tail(self._log())}")
+
+    def _spawn(self, binaries: Path, data: Path, port: int) -> process.Process:
+        options = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
+        return process.spawn(
+            [binaries / "postgres", "-D", data, "-p", str(port), *options],
+            log=self._log(),
+            env=self._environment(),
+            cwd=Path("/"),
+            account=self._account,
+            death_signal=signal.SIGINT,
+        )
 
     def _environment(self) -> Mapping[str, str]:
         return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "HOME": "/", "TZ": "UTC"}

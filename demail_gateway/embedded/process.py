@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -108,6 +109,12 @@ def stop(process: Process, *, by: signal.Signals = signal.SIGTERM, timeout_s: fl
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return process.wait()
+
+
+def end_session(process: Process) -> None:
+    """Kill what a child that ended has left running in its session (a worker's pool, a server's back ends)."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def tail(log: Path, *, size_bytes: int = 2000) -> str:

@@ -14,6 +14,7 @@ from demail_gateway.embedded.ports import free_port
 
 _START_TIMEOUT_S = 15.0
 _ATTEMPTS = 3
+_CONFIGURATION = "valkey.conf"
 _DATABASES = 64  # a worker of a parallel test run takes one
 
 
@@ -29,6 +30,8 @@ class Valkey:
         self._durable = durable
         self._place: place.Place | None = None
         self._process: process.Process | None = None
+        self._port = 0
+        self._password = ""
 
     def start(self) -> str:
         """URL (`redis://…`) of the running server. Call from the main thread: the server ends with it.
@@ -53,8 +56,25 @@ class Valkey:
 
     @property
     def pid(self) -> int | None:
-        """Process id while it runs."""
+        """Process id, from `start` to `stop`."""
         return self._process.pid if self._process else None
+
+    def is_running(self) -> bool:
+        """False before `start`, after `stop`, and when the server ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    def revive(self) -> None:
+        """Start a server that ended by itself anew: same port and password, so that the URL stays right.
+
+        Raises:
+            EmbeddedError: it does not start.
+        """
+        assert self._place is not None
+        assert self._process is not None
+        process.stop(self._process)
+        self._process = self._spawn(self._place.path)
+        if not _is_ready(self._process, self._port, self._password):
+            raise EmbeddedError(f"valkey did not start again:\n{process.tail(self._place.path / 'valkey.log')}")
 
     def _start(self) -> str:
         if self._base is None:
@@ -62,33 +82,34 @@ class Valkey:
         else:
             self._place = place.kept(self._base, account=None)
         base = self._place.path
-        program = find.valkey_server()
         for _ in range(_ATTEMPTS):  # another process may take the port between the choice and the start
-            port, password = free_port(), secrets.token_urlsafe(24)
-            configuration = self._configure(base, port, password)
-            self._process = process.spawn([program, configuration], log=base / "valkey.log", cwd=base)
-            if _is_ready(self._process, port, password):
-                return f"redis://:{password}@127.0.0.1:{port}/0"
+            self._port, self._password = free_port(), secrets.token_urlsafe(24)
+            self._configure(base)
+            self._process = self._spawn(base)
+            if _is_ready(self._process, self._port, self._password):
+                return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
             process.stop(self._process)
         raise EmbeddedError(f"valkey did not start:\n{process.tail(base / 'valkey.log')}")
 
-    def _configure(self, base: Path, port: int, password: str) -> Path:
+    def _spawn(self, base: Path) -> process.Process:
+        return process.spawn([find.valkey_server(), base / _CONFIGURATION], log=base / "valkey.log", cwd=base)
+
+    def _configure(self, base: Path) -> None:
         lines = {
             "bind": "127.0.0.1",
-            "port": str(port),
-            "requirepass": password,
+            "port": str(self._port),
+            "requirepass": self._password,
             "dir": f'"{base}"',
             "databases": str(_DATABASES),
             "save": '""',
             "appendonly": "yes" if self._durable else "no",
             "maxmemory-policy": "noeviction",
         }
-        path = base / "valkey.conf"
+        path = base / _CONFIGURATION
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.writelines(f"{name} {value}\n" for name, value in lines.items())
-        return path
 
 
 def _is_ready(server: process.Process, port: int, password: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -135,4 +137,33 @@ def test_a_durable_valkey_keeps_its_keys_over_a_restart(base: Path) -> None:
     again = redis.Redis.from_url(server.start())
     assert again.get("kept") == b"yes"
     again.close()
+    server.stop()
+
+
+def test_a_killed_server_comes_back_under_the_same_url() -> None:
+    server = Postgres(durable=False)
+    url = server.start()
+    in_own_loop(_execute(url, "CREATE TABLE kept AS SELECT 7 AS number"))
+    in_own_loop(_execute(url, "CHECKPOINT"))
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+    assert not server.is_running()
+    server.revive()
+    assert server.is_running()
+    assert in_own_loop(_value(url, "SELECT number FROM kept")) == 7
+    server.stop()
+    assert not server.is_running()
+
+
+def test_a_killed_valkey_comes_back_under_the_same_url() -> None:
+    server = Valkey(durable=False)
+    url = server.start()
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
+    server.revive()
+    client = redis.Redis.from_url(url)
+    assert client.ping()
+    client.close()
     server.stop()
