@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.core.vector_trust import VECTORS, VectorJudge, VectorSigner, VectorVerifier
 
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.digests import body_digest, header_digest
@@ -18,6 +17,7 @@ from demail_gateway.core.header import HeaderField, read_message
 from demail_gateway.core.integrity import check_integrity, read_field, seal
 from demail_gateway.core.integrity_field import write_field
 from demail_gateway.core.primitives import CertificateStatus, HashName, SignatureScheme
+from tests.core.vector_trust import VECTORS, VectorJudge, VectorSigner, VectorVerifier
 
 MANIFEST = json.loads((VECTORS / "manifest.json").read_text(encoding="utf-8"))
 VERDICTS = {"valid": Outcome.PASSED, "invalid": Outcome.FAILED, "indeterminate": Outcome.INDETERMINATE}
@@ -28,7 +28,7 @@ def cases(kind: str) -> list[Any]:
 
 
 def message_of(case: dict[str, Any]) -> bytes:
-    data = (VECTORS / case["file"]).read_bytes()
+    data = (VECTORS / str(case["file"])).read_bytes()
     assert hashlib.sha256(data).hexdigest() == case["sha256"], "the vector was damaged, e.g. by line end conversion"
     return data
 
