@@ -296,7 +296,7 @@ def test_armoured_certificate_is_read() -> None:
 @pytest.mark.parametrize(
     "armour",
     [
-        b"-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE----------BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----",
+        b"-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----" * 2,
         b"A*",
         b"",
     ],
