@@ -91,7 +91,7 @@ def problem_body(problem: Problem, language: Language, trace_id: str) -> dict[st
 
 
 def problem_of(error: BaseException) -> Problem:
-    """The problem that an error is for the client. Total: an unknown error, or one that only workers meet, is internal."""
+    """The problem that an error is for the client. Total: whatever only workers meet, or nobody foresaw, is internal."""
     match error:
         case Problem():
             return error
@@ -127,7 +127,7 @@ def retry_after(wait: timedelta) -> dict[str, str]:
 
 
 _PLAIN = ("cursor-invalid", "certificate-malformed", "key-unavailable")
-"""Errors that carry nothing but their code. `recipient-invalid` (AddressInvalid) reaches the edge as a Violation only."""
+"""Errors that carry nothing but their code. AddressInvalid reaches the edge as a Violation only."""
 
 
 def _rules(violations: Sequence[Violation]) -> Problem:

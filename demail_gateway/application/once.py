@@ -1,4 +1,4 @@
-"""A creating request is carried out once per idempotency key, and its first answer is given again (`contract.md` §3)."""
+"""A creating request is carried out once per idempotency key; its first answer is given again (`contract.md` §3)."""
 
 from __future__ import annotations
 

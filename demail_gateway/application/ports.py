@@ -91,7 +91,7 @@ class SenderContext:
     """All addresses that the gateway fetches for this tenant (SND-13)."""
     provider_limits: Mapping[str, int]
     quota_used: Mapping[str, int]
-    """Messages and recipients of the account: ``messages_day``, ``messages_24h``, ``recipients_day``, ``recipients_24h``."""
+    """Used by the account: ``messages_day``, ``messages_24h``, ``recipients_day``, ``recipients_24h``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Submissions(Protocol):
     async def accept(
         self, scope: TenantScope, message: NewMessage, key: IdempotencyKey, answer: StoredAnswer, config_version: int
     ) -> Accepted:
-        """Message, recipients, content, outbox, idempotency key, event and journal in one transaction, durable on return."""
+        """Message, content, outbox, idempotency key, event and journal in one transaction, durable on return."""
         ...
 
     async def replay(self, scope: TenantScope, key: IdempotencyKey) -> Accepted | None:
@@ -224,7 +224,10 @@ class Submissions(Protocol):
         expected_sha256: bytes | None,
         now: datetime,
     ) -> UploadFacts:
-        """Streams one file into storage with constant memory. Raises Conflict('digest-mismatch'), RuleViolation('too-large')."""
+        """Streams one file into storage with constant memory.
+
+        Raises Conflict('digest-mismatch'), RuleViolation (``too-large``); whatever `chunks` raises undoes it all.
+        """
         ...
 
     async def uploads(self, scope: TenantScope, ids: Sequence[UUID]) -> Mapping[UUID, UploadFacts]: ...
@@ -472,7 +475,7 @@ class NewEvidence:
     copy_id: UUID | None
     recipient_id: UUID | None
     kind: str
-    """As in `contract`: ``confirmation of dispatch`` …, ``malware-acknowledge``, ``notification unknown-recipient`` …"""
+    """``confirmation of dispatch`` …, ``malware-acknowledge``, ``notification unknown-recipient`` …"""
     notification_type: NotificationType | None
     issuer: str
     issued_at: datetime | None
@@ -774,8 +777,20 @@ class Administration(Protocol):
     async def tenant(self, scope: OperatorScope, tenant_id: UUID) -> TenantRecord: ...
 
     async def change_tenant(
-        self, scope: OperatorScope, tenant_id: UUID, changes: Mapping[str, Any], now: datetime
-    ) -> TenantRecord: ...
+        self,
+        scope: OperatorScope,
+        tenant_id: UUID,
+        changes: Mapping[str, Any],
+        now: datetime,
+        *,
+        expected_state: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> TenantRecord:
+        """Sets the fields named in `changes` (as in `TenantRecord`); `detail` goes to the journal entry alone.
+
+        Raises NotFound, Conflict('state-changed') when the tenant is no longer in `expected_state`.
+        """
+        ...
 
     async def create_account(self, scope: OperatorScope, account: AccountRecord, now: datetime) -> AccountRecord: ...
 
@@ -852,7 +867,7 @@ class Administration(Protocol):
     ) -> Page[Mapping[str, Any]]: ...
 
 
-# --- what workers and listeners need of the installation -----------------------------------------------------------------
+# --- what workers and listeners need of the installation --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -924,7 +939,7 @@ class Provider(Protocol):
         ...
 
     async def recipient_certificates(self, connection: Connection, addresses: Sequence[str]) -> Mapping[str, bytes]:
-        """S/MIME certificates (DER) from the provider's directory, for those that have one. Raises ProviderUnavailable."""
+        """S/MIME certificates (DER) from the provider's directory, where there are. Raises ProviderUnavailable."""
         ...
 
     async def close(self) -> None: ...
