@@ -126,12 +126,15 @@ class CopyView:
         return HandOver.TAKEN if self._facts else self.copy.hand_over
 
     def _of(self, recipient: RecipientFacts) -> list[EvidenceFact]:
-        """Evidence on this recipient: its own, what names the only recipient by its copy, and every success."""
+        """Evidence on this recipient: its own, what names the only recipient by its copy, and dispatch of the copy.
+
+        A receipt that names nobody of several proves that the copy was taken, and nothing about anybody.
+        """
         alone = len(self._recipients) == 1
         return [
             e
             for e in self._facts
-            if e.recipient_id == recipient.id or (e.recipient_id is None and (alone or e.effect in _MILESTONE_OF))
+            if e.recipient_id == recipient.id or (e.recipient_id is None and (alone or e.effect is Effect.DISPATCHED))
         ]
 
     def _own(self, recipient: RecipientFacts) -> RecipientDelivery:

@@ -174,6 +174,12 @@ def test_eingangsbestaetigung_delivers_that_recipient_and_implies_dispatch() -> 
     assert (first.milestone, first.delivered_at, first.dispatched_at) == (Milestone.DELIVERED, DELIVERED.at, None)
 
 
+def test_a_receipt_that_names_nobody_of_several_delivers_nobody() -> None:
+    delivery = derived(shared(), replace(DELIVERED, recipient_id=None))
+    assert {r.state for r in delivery.recipients} == {RecipientState.PENDING}
+    assert state_of(derived(one(), replace(DELIVERED, recipient_id=None))) is RecipientState.DELIVERED
+
+
 def test_abholbestaetigung_alone_proves_delivery_with_its_delivery_time() -> None:
     """CO-21."""
     delivery = derived(one(ALL_PROOFS), RETRIEVED)
