@@ -144,7 +144,7 @@ def _needs_for_tls(reader: Reader, profile: ProviderProfile) -> None:
     if profile.smtp.tls is Tls.NONE:
         return
     for name in ("client_certificate_file", "client_key_file", "tls_anchors"):
-        if not getattr(profile, name):
+        if reader.absent(name):
             reader.fault(name, "fehlt; TLS ist gegenseitig", "is missing; TLS is mutual")
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from demail_gateway.core.errors import RuleViolation, Violation
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", re.ASCII)
-_FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})", re.ASCII)
+_FINGERPRINT = re.compile(r"(?i:sha256:)?((?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})", re.ASCII)
 
 
 class Reader:
@@ -33,6 +33,9 @@ class Reader:
             Violation("connection-profile", "GWT-10", pointer, f"{name}: {german}", f"{name}: {english}")
         )
 
+    def absent(self, name: str) -> bool:
+        return self._raw.get(name) in (None, "")
+
     def finish(self) -> None:
         """Raises RuleViolation when anything was wrong, unknown names included."""
         for section in (self, *self._sections):
@@ -43,11 +46,12 @@ class Reader:
 
     def section(self, name: str, *, optional: bool = False) -> Reader:
         value = self._take(name)
+        faults = self._faults
         if not isinstance(value, Mapping):
             if value is not None or not optional:
                 self.fault(name, "muss ein Objekt sein", "must be an object")
-            value = {}
-        section = Reader(value, f"{self._pointer}/{name}", self._faults)
+            value, faults = {}, []  # what is not there has no faults of its own
+        section = Reader(value, f"{self._pointer}/{name}", faults)
         self._sections.append(section)
         return section
 
@@ -111,18 +115,18 @@ class Reader:
 
     def names(self, name: str, *, optional: bool = False) -> frozenset[str]:
         """Domains or local parts, lower-cased."""
-        values = self._list(name, optional=optional)
+        values = self._list(name)
         for index, value in enumerate(values):
             if not _NAME.fullmatch(value):
                 self.fault(f"{name}/{index}", "ist kein Name", "is no name")
-        if not values and not optional:
+        if not values and not optional and self._raw.get(name) in (None, []):
             self.fault(name, "darf nicht leer sein", "must not be empty")
         return frozenset(value.lower() for value in values)
 
     def peers(self, name: str) -> tuple[str, ...]:
         """Fingerprints as 64 lower-case hex digits, names lower-cased."""
         peers = []
-        for index, value in enumerate(self._list(name, optional=True)):
+        for index, value in enumerate(self._list(name)):
             if match := _FINGERPRINT.fullmatch(value):
                 peers.append(match[1].replace(":", "").lower())
             elif _NAME.fullmatch(value):
@@ -133,7 +137,7 @@ class Reader:
 
     def urls(self, name: str) -> tuple[str, ...]:
         """Revocation lists are signed: plain http is usual for them."""
-        values = self._list(name, optional=True)
+        values = self._list(name)
         for index, value in enumerate(values):
             if not _is_url(value, ("http", "https")):
                 self.fault(f"{name}/{index}", "ist keine http(s)-Adresse", "is no http(s) address")
@@ -163,9 +167,9 @@ class Reader:
         self._seen.add(name)
         return self._raw.get(name)
 
-    def _list(self, name: str, *, optional: bool) -> list[str]:
+    def _list(self, name: str) -> list[str]:
         value = self._take(name)
-        if value is None and optional:
+        if value is None:
             return []
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             self.fault(name, "muss eine Liste von Texten sein", "must be a list of texts")
