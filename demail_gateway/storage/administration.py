@@ -105,12 +105,22 @@ class PostgresAdministration(KeysAndConnections):
             return _tenant(await _one(connection, select(tenant).where(tenant.c.tenant_id == tenant_id)))
 
     async def change_tenant(
-        self, scope: OperatorScope, tenant_id: UUID, changes: Mapping[str, Any], now: datetime
+        self,
+        scope: OperatorScope,
+        tenant_id: UUID,
+        changes: Mapping[str, Any],
+        now: datetime,
+        *,
+        expected_state: str | None = None,
+        detail: Mapping[str, Any] | None = None,
     ) -> TenantRecord:
         values = {**changes, **({"permissions": sorted(changes["permissions"])} if "permissions" in changes else {})}
+        mine = tenant.c.tenant_id == tenant_id
         async with operator_transaction(self._engine) as connection:
-            change = update(tenant).where(tenant.c.tenant_id == tenant_id).values(**values).returning(tenant)
-            row = _tenant(await _one(connection, change))
+            current = await _one(connection, select(tenant.c.state).where(mine).with_for_update())
+            if expected_state is not None and current["state"] != expected_state:
+                raise Conflict("state-changed")
+            row = _tenant(await _one(connection, update(tenant).where(mine).values(**values).returning(tenant)))
             await enter(
                 connection,
                 now,
@@ -118,7 +128,7 @@ class PostgresAdministration(KeysAndConnections):
                 "tenant.changed",
                 format_id(Prefix.TENANT, tenant_id),
                 tenant_id=tenant_id,
-                detail=values,
+                detail={**values, **(detail or {})},
             )
         return row
 
