@@ -91,7 +91,7 @@ def problem_body(problem: Problem, language: Language, trace_id: str) -> dict[st
 
 
 def problem_of(error: BaseException) -> Problem:
-    """The problem that an error is for the client. Total: whatever only workers meet, or nobody foresaw, is internal."""
+    """The problem that an error is for the client. Total: what only workers meet, or nobody foresaw, is internal."""
     match error:
         case Problem():
             return error

@@ -28,7 +28,7 @@ from demail_gateway.application.ports import (
 from demail_gateway.application.situation import Situations
 from demail_gateway.application.submission import Submission, Uploaded, facts_of, first_view, new_attachment
 from demail_gateway.application.wake import WakeUps
-from demail_gateway.core.draft import AttachmentFacts, DraftInput, Plan, SenderSituation, examine
+from demail_gateway.core.draft import AttachmentFacts, Plan, SenderSituation, examine
 from demail_gateway.core.errors import Conflict, DemailError, RuleViolation, Violation
 from demail_gateway.core.vocabulary import RecipientKind
 from demail_gateway.tenancy.identifiers import uuid7
@@ -108,6 +108,10 @@ class Submit:
         prepared = await self._prepared(scope, submission, context, situation)
         facts = tuple(AttachmentFacts(a.filename, a.content_type, a.size_bytes) for a in prepared.attachments)
         return Forecast(prepared.plan, context, facts)
+
+    async def cancel(self, scope: TenantScope, message_id: UUID) -> MessageView:
+        """The message, withdrawn before hand-over (SND-40). Raises NotFound, Conflict('not-cancellable')."""
+        return await self._submissions.cancel(scope, message_id, self._clock())
 
     async def _accepted(
         self,
