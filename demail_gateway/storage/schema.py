@@ -238,7 +238,10 @@ content = Table(
     PrimaryKeyConstraint("tenant_id", "id"),
     _of_tenant(),
 )
-"""Exact octets, encrypted under their own key `dek` (wrapped by the tenant's). Up to 256 KiB in `sealed_data`, else in chunks."""
+"""Exact octets, encrypted under their own key `dek` (wrapped by the tenant's).
+
+Up to 256 KiB they lie in `sealed_data`, larger ones in chunks.
+"""
 
 content_chunk = Table(
     "content_chunk",
@@ -276,6 +279,8 @@ message = Table(
     Column("submitted_at", Moment),
     Column("completed_at", Moment),
     Column("overdue_since", Moment),
+    Column("held", Boolean, nullable=False, server_default=text("false")),
+    Column("dispatched", Boolean, nullable=False, server_default=text("false")),
     Column("trace_id", Text),
     # inbound alone
     Column("received_id", Uuid),
@@ -290,11 +295,27 @@ message = Table(
     _of_tenant(),
     ForeignKeyConstraint(["tenant_id", "account_id"], ["account.tenant_id", "account.id"]),
     ForeignKeyConstraint(["tenant_id", "client_id"], ["client.tenant_id", "client.id"]),
+    ForeignKeyConstraint(["tenant_id", "received_id"], ["received.tenant_id", "received.id"]),
     CheckConstraint("direction in ('outbound', 'inbound')", name="direction"),
 )
-"""`sealed_head`: subject, reply-to, formal service, display of addresses. `sealed_body`: text, html, certificates given."""
+"""`sealed_head`: subject, reply-to, formal service; inbound also its to and cc lists. `sealed_body`: text, html,
+certificates given. Both are JSON before they are sealed. `held`: waits for a person (SND-52). `state`, `dispatched`,
+`submitted_at`, `completed_at`, `overdue_since` are the last derivation (core.delivery)."""
 Index("ix_message_list", message.c.tenant_id, message.c.direction, message.c.created_at.desc(), message.c.id.desc())
-Index("ix_message_reference", message.c.tenant_id, message.c.reference, postgresql_where=text("reference is not null"))
+Index(
+    "ix_message_reference",
+    message.c.tenant_id,
+    text("hashtextextended(reference, 0)"),
+    postgresql_where=text("reference is not null"),
+)
+# by hash: 1,024 characters (SND-22) may be more octets than an index row takes; compare hash and value
+Index(
+    "ix_message_quota",
+    message.c.tenant_id,
+    message.c.account_id,
+    message.c.created_at,
+    postgresql_where=text("account_id is not null"),
+)
 
 message_attachment = Table(
     "message_attachment",
@@ -309,7 +330,10 @@ message_attachment = Table(
     ForeignKeyConstraint(["tenant_id", "message_id"], ["message.tenant_id", "message.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "content_id"], ["content.tenant_id", "content.id"]),
 )
-"""`sealed_name`: filename and content type. `content_id` is null on inbound messages: their parts are read from the octets."""
+"""`sealed_name`: filename and content type, under the message's key.
+
+`content_id` is null on inbound messages: their parts are read from the octets.
+"""
 
 upload = Table(
     "upload",
@@ -338,14 +362,21 @@ message_copy = Table(
     Column("sealed_copy_id", Uuid),
     Column("demail_message_id", Text),
     Column("integrity_value", Text),
-    Column("submitted_at", Moment),
+    Column("hand_over_at", Moment),
     Column("last_reply", Text),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "private_id"),
     ForeignKeyConstraint(["tenant_id", "message_id"], ["message.tenant_id", "message.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "content_id"], ["content.tenant_id", "content.id"]),
+    ForeignKeyConstraint(
+        ["tenant_id", "sealed_copy_id"], ["content.tenant_id", "content.id"], name="fk_message_copy_sealed_copy"
+    ),
+    CheckConstraint(
+        "hand_over in ('waiting', 'uncertain', 'taken', 'refused', 'failed', 'cancelled')", name="hand_over"
+    ),
 )
-"""One SMTP transaction (MF-19). `content_id`: the octets handed over; `hand_over`: what is known of it (core.vocabulary.HandOver).
+"""One SMTP transaction (MF-19). `content_id`: the octets handed over; `sealed_copy_id`: as sealed by the provider;
+`hand_over`: what the gateway itself knows of it (core.vocabulary.HandOver), since `hand_over_at`.
 `demail_message_id` and `integrity_value` are learnt from the first confirmation (CO-16)."""
 Index("ix_message_copy_message", message_copy.c.tenant_id, message_copy.c.message_id)
 Index("ix_message_copy_internet", message_copy.c.tenant_id, message_copy.c.internet_message_id)
@@ -354,6 +385,12 @@ Index(
     message_copy.c.tenant_id,
     message_copy.c.demail_message_id,
     postgresql_where=text("demail_message_id is not null"),
+)
+Index(
+    "ix_message_copy_integrity",
+    message_copy.c.tenant_id,
+    text("hashtextextended(integrity_value, 0)"),
+    postgresql_where=text("integrity_value is not null"),
 )
 
 recipient = Table(
@@ -366,9 +403,10 @@ recipient = Table(
     Column("kind", Text, nullable=False),
     Column("position", Integer, nullable=False),
     Column("address", Text, nullable=False),
-    Column("refused", Boolean, nullable=False, server_default=text("false")),
+    Column("refused_at", Moment),
     Column("state", Text, nullable=False),
     Column("reason", Text),
+    Column("milestone", Integer, nullable=False, server_default=text("0")),
     Column("dispatched_at", Moment),
     Column("delivered_at", Moment),
     Column("retrieved_at", Moment),
@@ -376,6 +414,7 @@ recipient = Table(
     ForeignKeyConstraint(["tenant_id", "message_id"], ["message.tenant_id", "message.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "copy_id"], ["message_copy.tenant_id", "message_copy.id"], ondelete="CASCADE"),
 )
+"""One row per recipient and copy. `refused_at`: the provider refused this recipient alone."""
 Index("ix_recipient_message", recipient.c.tenant_id, recipient.c.message_id)
 
 attempt = Table(
@@ -443,6 +482,7 @@ evidence = Table(
     UniqueConstraint("tenant_id", "received_id"),
     ForeignKeyConstraint(["tenant_id", "received_id"], ["received.tenant_id", "received.id"]),
     ForeignKeyConstraint(["tenant_id", "message_id"], ["message.tenant_id", "message.id"]),
+    ForeignKeyConstraint(["tenant_id", "copy_id"], ["message_copy.tenant_id", "message_copy.id"]),
     ForeignKeyConstraint(["tenant_id", "recipient_id"], ["recipient.tenant_id", "recipient.id"]),
 )
 """A proof with its verdict. `fact` is what it means for the state (core.delivery.EvidenceFact); null moves nothing."""
@@ -459,6 +499,7 @@ outbox = Table(
     Column("subject_id", Uuid, nullable=False),
     Column("due_at", Moment, nullable=False),
     Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("size_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("lease_token", Uuid),
     Column("leased_until", Moment),
     Column("leased_by", Text),
@@ -468,8 +509,12 @@ outbox = Table(
     UniqueConstraint("tenant_id", "kind", "subject_id"),
     _of_tenant(),
 )
-"""The durable queue. A row is removed when its work is done; Redis only wakes (decision 1)."""
+"""The durable queue. A row is removed when its work is done; Redis only wakes (decision 1).
+
+`size_bytes`: octets that loading the work brings into memory, so that a claim can be bounded.
+"""
 Index("ix_outbox_due", outbox.c.tenant_id, outbox.c.kind, outbox.c.due_at, postgresql_where=text("lease_token is null"))
+Index("ix_outbox_leased", outbox.c.leased_until, postgresql_where=text("lease_token is not null"))
 
 event = Table(
     "event",
@@ -498,15 +543,32 @@ idempotency_key = Table(
     Column("client_id", Uuid, nullable=False),
     Column("key", Text, nullable=False),
     Column("request_sha256", LargeBinary, nullable=False),
-    Column("status", Integer, nullable=False),
+    Column("status", Integer),
     Column("location", Text),
-    Column("dek", LargeBinary, nullable=False),
-    Column("sealed_body", LargeBinary, nullable=False),
+    Column("dek", LargeBinary),
+    Column("sealed_body", LargeBinary),
     Column("created_at", Moment, nullable=False),
     PrimaryKeyConstraint("tenant_id", "client_id", "key"),
     _of_tenant(),
+    CheckConstraint("length(key) <= 255", name="key_length"),
 )
-"""First answers, kept at least 72 h."""
+"""First answers, kept at least 72 h. Without `status` the key is reserved: its request still runs."""
+
+operator_idempotency_key = Table(
+    "operator_idempotency_key",
+    metadata,
+    Column("client_id", Uuid, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("status", Integer),
+    Column("location", Text),
+    Column("dek", LargeBinary),
+    Column("sealed_body", LargeBinary),
+    Column("created_at", Moment, nullable=False),
+    PrimaryKeyConstraint("client_id", "key"),
+    CheckConstraint("length(key) <= 255", name="key_length"),
+)
+"""The same for the operator's requests; `dek` is wrapped by the master key, there is no tenant."""
 
 journal_intake = Table(
     "journal_intake",
@@ -518,8 +580,9 @@ journal_intake = Table(
     Column("action", Text, nullable=False),
     Column("object", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    CheckConstraint("""NOT jsonb_path_exists(detail, '$.* ? (@.type() != "string")')""", name="flat_detail"),
 )
-"""Entries committed with their cause and not yet chained; chaining in the same transaction would serialise a tenant's accepts."""
+"""Entries committed with their cause and not yet chained: chaining at once would serialise a tenant's accepts."""
 
 journal = Table(
     "journal",
