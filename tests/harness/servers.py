@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Coroutine, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from demail_gateway.embedded import Postgres, Valkey, databases
@@ -58,7 +59,7 @@ class RunningServers:
                 server.stop()
 
     def _start(self) -> Servers:
-        given_database, given_redis = os.environ.get("DEMAIL_DATABASE_URL"), os.environ.get("DEMAIL_REDIS_URL")
+        given_database, given_redis = _given("DEMAIL_DATABASE_URL"), _given("DEMAIL_REDIS_URL")
         if not given_database:
             self._postgres = Postgres(durable=False)
         if not given_redis:
@@ -82,6 +83,12 @@ def in_own_loop(work: Coroutine[Any, Any, Result]) -> Result:
     """Run `work` in a loop of its own that leaves the thread's current loop as it was."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         return runner.run(work)
+
+
+def _given(variable: str) -> str | None:
+    if path := os.environ.get(f"{variable}_FILE"):
+        return Path(path).read_text().strip()
+    return os.environ.get(variable)
 
 
 async def _migrate(access: databases.Access) -> None:
