@@ -118,6 +118,8 @@ class Settings(BaseModel):
 
     trust_anchors: str | None = None
     """Files with PEM anchors for `verify`, separated by the path separator of the system."""
+    heartbeat_file: Path | None = None
+    """Touched by worker and scheduler while they live, for a container's health check."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     allow_plain_smtp: bool = False
     """Connections without TLS, for `bench` alone."""
