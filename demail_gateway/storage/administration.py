@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, insert, select, tuple_, update
+from sqlalchemy import Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -29,7 +29,6 @@ from demail_gateway.storage.schema import (
     address,
     client,
     journal,
-    operator_client,
     sender_permission,
     tenant,
     tenant_content_key,
@@ -221,18 +220,18 @@ class PostgresAdministration(KeysAndConnections):
     # clients and the sender matrix
 
     async def create_client(self, scope: OperatorScope, record: ClientSummary, secret_sha256: bytes) -> ClientSummary:
-        values = {
-            "id": record.id,
-            "name": record.name,
-            "secret_sha256": secret_sha256,
-            "active": record.active,
-            "created_at": record.created_at,
-        }
-        statement = (
-            insert(operator_client).values(**values)
-            if record.tenant_id is None
-            else insert(client).values(tenant_id=record.tenant_id, scopes=sorted(record.scopes), **values)
+        statement: Any = insert(client).values(
+            tenant_id=record.tenant_id,
+            id=record.id,
+            name=record.name,
+            scopes=sorted(record.scopes),
+            secret_sha256=secret_sha256,
+            active=record.active,
+            created_at=record.created_at,
         )
+        if record.tenant_id is None:
+            # the table of operators' clients is out of the application's reach
+            statement = select(func.create_operator_client(record.id, record.name, secret_sha256, record.created_at))
         async with operator_transaction(self._engine) as connection:
             await _insert(connection, statement, None)
             await enter(

@@ -26,6 +26,21 @@ async def enter(
     """One entry: who (`actor`) did what (`action`, e.g. ``client.created``) to which object (a public id)."""
     await connection.execute(
         insert(journal_intake).values(
-            tenant_id=tenant_id, at=at, actor=actor, action=action, object=what, detail=dict(detail or {})
+            tenant_id=tenant_id, at=at, actor=actor, action=action, object=what, detail=flat(detail or {})
         )
     )
+
+
+def flat(detail: Mapping[str, Any]) -> dict[str, str]:
+    """The detail as texts alone, so that the chain's canonical form needs no rules for numbers and nesting."""
+    return {name: _text(value) for name, value in detail.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_text(inner)}" for name, inner in sorted(value.items()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(sorted(_text(inner) for inner in value))
+    return str(value)

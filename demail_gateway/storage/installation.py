@@ -1,0 +1,113 @@
+"""What workers and listeners need: connections, tenants' keys, revocation lists (ports.Installation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from demail_gateway.application.ports import Connection, SigningMaterial
+from demail_gateway.core.errors import NotFound
+from demail_gateway.storage.administration_keys import key_place, read_connection
+from demail_gateway.storage.content_keys import ContentKeys
+from demail_gateway.storage.engine import tenant_transaction, translated
+from demail_gateway.storage.schema import connection as connection_table
+from demail_gateway.storage.schema import revocation_list, tenant_key
+
+
+class PostgresInstallation:
+    """ports.Installation on PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine, keys: ContentKeys) -> None:
+        self._engine = engine
+        self._keys = keys
+
+    async def connection(self, connection_id: UUID) -> Connection:
+        with translated():
+            async with self._engine.connect() as database:
+                found = await database.execute(select(connection_table).where(connection_table.c.id == connection_id))
+                row = found.mappings().one_or_none()
+        if row is None:
+            raise NotFound
+        return read_connection(row)
+
+    async def connections(self) -> tuple[Connection, ...]:
+        with translated():
+            async with self._engine.connect() as database:
+                rows = (
+                    (await database.execute(select(connection_table).order_by(connection_table.c.id))).mappings().all()
+                )
+        return tuple(read_connection(row) for row in rows)
+
+    async def signing_material(self, tenant_id: UUID, purpose: str) -> SigningMaterial | None:
+        found = await self._material(tenant_id, purpose, ("active",))
+        return found[0] if found else None
+
+    async def decryption_material(self, tenant_id: UUID) -> tuple[SigningMaterial, ...]:
+        return await self._material(tenant_id, "smime", ("active", "retired"))
+
+    async def store_crl(
+        self,
+        issuer_sha256: str,
+        source: str,
+        der: bytes,
+        this_update: datetime,
+        next_update: datetime | None,
+        now: datetime,
+    ) -> None:
+        values: dict[str, Any] = {
+            "issuer_sha256": issuer_sha256,
+            "der": der,
+            "this_update": this_update,
+            "next_update": next_update,
+            "fetched_at": now,
+        }
+        statement = upsert(revocation_list).values(source=source, **values)
+        # never back to an older list: a replayed one could make a revocation undone
+        statement = statement.on_conflict_do_update(
+            index_elements=["source"], set_=values, where=revocation_list.c.this_update <= this_update
+        )
+        with translated():
+            async with self._engine.begin() as database:
+                await database.execute(statement)
+
+    async def crls(self) -> tuple[bytes, ...]:
+        with translated():
+            async with self._engine.connect() as database:
+                query = select(revocation_list.c.der).order_by(revocation_list.c.source)
+                return tuple((await database.execute(query)).scalars())
+
+    async def ping(self) -> None:
+        with translated():
+            async with self._engine.connect() as database:
+                await database.execute(text("SELECT 1"))
+
+    async def _material(self, tenant_id: UUID, purpose: str, states: Sequence[str]) -> tuple[SigningMaterial, ...]:
+        key = tenant_key.c
+        query = (
+            select(key.id, key.sealed_pkcs8, key.dek, key.certificate_der, key.chain)
+            .where(
+                key.tenant_id == tenant_id,
+                key.purpose == purpose,
+                key.state.in_(states),
+                key.certificate_der.is_not(None),
+            )
+            .order_by(key.created_at.desc())
+        )
+        async with tenant_transaction(self._engine, tenant_id) as database:
+            rows = (await database.execute(query)).all()
+        keys = await self._keys.of(tenant_id, [row.dek for row in rows])
+        return tuple(
+            SigningMaterial(
+                row.id,
+                keys.open("tenant_key", row.id, row.dek).open(key_place(row.id), row.sealed_pkcs8),
+                row.certificate_der,
+                tuple(row.chain),
+            )
+            for row in rows
+        )
