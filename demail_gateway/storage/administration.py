@@ -114,12 +114,16 @@ class PostgresAdministration(KeysAndConnections):
         detail: Mapping[str, Any] | None = None,
     ) -> TenantRecord:
         values = {**changes, **({"permissions": sorted(changes["permissions"])} if "permissions" in changes else {})}
-        mine = tenant.c.tenant_id == tenant_id
         async with operator_transaction(self._engine) as connection:
-            current = await _one(connection, select(tenant.c.state).where(mine).with_for_update())
-            if expected_state is not None and current["state"] != expected_state:
+            current = await connection.scalar(
+                select(tenant.c.state).where(tenant.c.tenant_id == tenant_id).with_for_update()
+            )
+            if current is None:
+                raise NotFound
+            if expected_state is not None and current != expected_state:
                 raise Conflict("state-changed")
-            row = _tenant(await _one(connection, update(tenant).where(mine).values(**values).returning(tenant)))
+            change = update(tenant).where(tenant.c.tenant_id == tenant_id).values(**values).returning(tenant)
+            row = _tenant(await _one(connection, change))
             await enter(
                 connection,
                 now,

@@ -1,4 +1,4 @@
-"""Clients before any tenant is known (ports.Clients); through functions with the owner's rights and the least result."""
+"""Clients before any tenant is known (ports.Clients), through functions with the owner's rights and least result."""
 
 from __future__ import annotations
 
