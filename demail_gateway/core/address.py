@@ -98,14 +98,18 @@ def suggestion(text: str) -> str | None:
 
     Only ever shown to a person: the suggested address can belong to somebody else (ADR-40).
     """
-    folded = unicodedata.normalize("NFC", text.strip()).lower()
-    candidate = "".join(_TRANSLITERATION.get(char, char) for char in folded)
+    candidate = transliterated(unicodedata.normalize("NFC", text.strip()).lower())
     if candidate == text:
         return None
     try:
         return str(parse_address(candidate))
     except AddressInvalid:
         return None
+
+
+def transliterated(text: str) -> str:
+    """`text` with the special letters of German names spelt in ASCII (ADR-3); other characters stay."""
+    return "".join(_TRANSLITERATION.get(char, char) for char in text)
 
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -119,4 +123,5 @@ _TRANSLITERATION = {
     "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ç": "c", "š": "s", "ł": "l",
     "å": "aa", "æ": "ae", "ø": "oe", "œ": "oe", "ñ": "n", "ž": "z", "ő": "o",
     "é": "e", "è": "e", "ê": "e", "ë": "e", "á": "a", "à": "a", "â": "a", "ã": "a",
+    "Ä": "Ae", "Ö": "Oe", "Ü": "Ue",
 }  # fmt: skip

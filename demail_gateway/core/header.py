@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from demail_gateway.core.errors import MalformedMessage
 
@@ -169,7 +170,7 @@ def fold(name: str, value: str) -> bytes:
     value = value.strip(" \t")
     if not value.isascii() or not value.replace("\t", " ").isprintable():
         raise ValueError("header value with control or non-ASCII characters")
-    if not _FIELD_NAME.fullmatch(name.encode("ascii") + b":"):
+    if not _is_field_name(name):
         raise ValueError("no header field name")
     line = f"{name}: {value}" if value else f"{name}:"
     if len(line) > SOFT_LINE_OCTETS:
@@ -178,6 +179,11 @@ def fold(name: str, value: str) -> bytes:
 
 
 _ESCAPE = "surrogateescape"
+
+
+@lru_cache(maxsize=128)
+def _is_field_name(name: str) -> bool:
+    return name.isascii() and _FIELD_NAME.fullmatch(name.encode("ascii") + b":") is not None
 
 
 def _folded(start: str, value: str) -> str:
