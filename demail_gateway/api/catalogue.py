@@ -316,7 +316,9 @@ CATALOGUE: dict[str, Entry] = {
         "Diese Adresse ist schon zugeordnet.",
         "This address is assigned already.",
     ),
-    "connection-name-taken": Entry(409, "Name vergeben", "Name taken", "Diesen Namen gibt es schon.", "This name exists already."),
+    "connection-name-taken": Entry(
+        409, "Name vergeben", "Name taken", "Diesen Namen gibt es schon.", "This name exists already."
+    ),
     "address-reserved": Entry(
         409,
         "Adresse nicht zulässig",

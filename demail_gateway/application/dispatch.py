@@ -1,0 +1,196 @@
+"""Handing copies over to their providers: at most once without a person (decision 2, SND-43).
+
+The order of a batch: load, compose in threads, record the attempts, hand over on kept connections, record the ends.
+What holds at every moment when a worker dies:
+
+- before `begin`: the lease runs out and the row is open again;
+- between `begin` and `finish`: the attempt is on record without an end, so the copy is uncertain and goes to
+  reconciliation. That are at most as many copies as the profile has connections, and the ends not yet recorded
+  (`GROUP` or `GROUP_S`, whichever comes first);
+- a hand-over never outlives its lease: it is broken off before, and then its outcome is unknown as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from demail_gateway.application.batch import Batch, Ready, Work, first_error
+from demail_gateway.application.compose import compose
+from demail_gateway.application.hand_over import HandOver, HandOverPolicy
+from demail_gateway.application.ports import (
+    AttemptBegin,
+    ClaimedCopy,
+    Clock,
+    CopyContent,
+    Dispatches,
+    Installation,
+    Lease,
+    Observe,
+    Provider,
+    Randomness,
+    Sealer,
+    SigningMaterial,
+)
+from demail_gateway.application.record import Recorder
+from demail_gateway.application.remembered import Remembered
+from demail_gateway.core.errors import ComposeFailed, DemailError, StoreUnavailable
+from demail_gateway.core.limits import Limits
+from demail_gateway.tenancy.identifiers import uuid7
+
+SMIME = "smime"
+_KEEP_S = 5.0
+"""How long connections and keys are remembered; a change of either takes effect after that at the latest."""
+
+
+class Dispatch:
+    """Hands claimed copies over."""
+
+    def __init__(
+        self,
+        dispatches: Dispatches,
+        installation: Installation,
+        provider: Provider,
+        sealer: Sealer,
+        clock: Clock,
+        randomness: Randomness,
+        observe: Observe,
+        policy: HandOverPolicy,
+    ) -> None:
+        self._dispatches = dispatches
+        self._connection = Remembered(installation.connection, _KEEP_S)
+        self._material: Remembered[UUID, SigningMaterial | None] = Remembered(
+            lambda tenant_id: installation.signing_material(tenant_id, SMIME), _KEEP_S
+        )
+        self._hand_over_one = HandOver(provider, clock, randomness, observe, policy)
+        self._sealer = sealer
+        self._clock = clock
+        self._randomness = randomness
+        self._observe = observe
+        self._policy = policy
+
+    async def __call__(self, work: Work, leases: Sequence[Lease]) -> None:
+        """Works off `leases`; returns when each has an end on record, was given back, or was lost.
+
+        Raises:
+            StoreUnavailable: the database is away; leases that were not begun run out and open again.
+        """
+        recorder = Recorder(self._dispatches, work.tenant_id, self._observe)
+        batch = Batch(leases)
+        try:
+            await self._load_next(work, batch)
+            width = await self._width(batch)
+            lanes = min(2, width)
+            workers = [self._lane(work, batch, recorder, -(-width // lanes)) for _ in range(lanes)]
+            ends = await asyncio.gather(self._fill(work, batch, recorder), *workers, return_exceptions=True)
+        finally:
+            await recorder.flush()
+        if (error := first_error(ends)) is not None:
+            raise error
+
+    async def _width(self, batch: Batch) -> int:
+        """How many hand-overs may be under way: the fewest connections among the providers of the first copies."""
+        ids = {claimed.content.connection_id for claimed in batch.loaded}
+        named = [(await self._connection(each)).profile.get("connections") for each in ids]
+        widths = [each for each in named if isinstance(each, int) and each > 0]
+        return min(widths, default=self._policy.connections)
+
+    async def _fill(self, work: Work, batch: Batch, recorder: Recorder) -> None:
+        """Loads and composes ahead of the lanes, bounded by the batch."""
+        try:
+            while True:
+                await asyncio.gather(*(self._prepare(work, batch, recorder, each) for each in batch.take_loaded()))
+                if work.stopping or batch.broken or not batch.rest:
+                    break
+                await self._load_next(work, batch)
+            await self._give_back(work, batch.take_rest())
+        finally:
+            await batch.end()
+
+    async def _load_next(self, work: Work, batch: Batch) -> None:
+        leases = batch.next_leases()
+        try:
+            loaded = await self._dispatches.load(work.tenant_id, leases)
+        except StoreUnavailable:
+            await batch.fail()
+            raise
+        except DemailError as error:
+            # the tenant's content cannot be read now, e.g. its key cannot be unwrapped: nothing was begun
+            self._observe("work_failed", tenant=work.tenant_id, code=error.code, stage="load")
+            await self._give_back(work, leases, wait_s=self._policy.backoff.first_s)
+            return
+        batch.add_loaded(loaded)
+        gone = {lease.work_id for lease in leases} - {claimed.lease.work_id for claimed in loaded}
+        for lease in leases:
+            if lease.work_id in gone:
+                await self._dispatches.done(work.tenant_id, lease)
+
+    async def _prepare(self, work: Work, batch: Batch, recorder: Recorder, claimed: ClaimedCopy) -> None:
+        content = claimed.content
+        try:
+            octets = await self._composed(content)
+        except ComposeFailed as error:
+            self._observe("compose_failed", tenant=work.tenant_id, message=content.message_id, copy=content.copy_id)
+            recorder.add(self._hand_over_one.failed(claimed, str(error)))
+        except StoreUnavailable:
+            await batch.fail()
+            raise
+        except Exception as error:  # one copy that cannot be composed must not stop the tenant's others
+            code = error.code if isinstance(error, DemailError) else type(error).__name__
+            self._observe("work_failed", tenant=work.tenant_id, copy=content.copy_id, code=code, stage="compose")
+            await self._put_off(work, recorder, claimed, code)
+        else:
+            await batch.put(Ready(claimed, octets))
+
+    async def _composed(self, content: CopyContent) -> bytes:
+        material = None
+        if content.octets is None and (content.sign or content.encrypt):
+            material = await self._material(content.tenant_id)
+        boundary = self._randomness(16).hex()
+        octets = await asyncio.to_thread(compose, content, material, self._sealer, self._clock(), boundary)
+        if len(octets) > Limits().gross_bytes:
+            raise ComposeFailed("too-large")
+        return octets
+
+    async def _put_off(self, work: Work, recorder: Recorder, claimed: ClaimedCopy, code: str) -> None:
+        """Trouble of the installation, not of the copy: later again, and failed when that lasts (SND-52)."""
+        wait_s = self._hand_over_one.wait_s(claimed.lease.tries)
+        if wait_s is None:
+            recorder.add(self._hand_over_one.failed(claimed, code))
+        else:
+            await self._give_back(work, [claimed.lease], wait_s=wait_s)
+
+    async def _give_back(self, work: Work, leases: Sequence[Lease], *, wait_s: float = 0.0) -> None:
+        if leases:
+            await self._dispatches.release(work.tenant_id, leases, work.after(self._clock(), wait_s))
+
+    async def _lane(self, work: Work, batch: Batch, recorder: Recorder, size: int) -> None:
+        while group := await batch.take(size):
+            if work.stopping or batch.broken or recorder.broken or not work.has_time():
+                await self._give_back(work, [ready.claimed.lease for ready in group])
+                continue
+            try:
+                connections = [await self._connection(ready.claimed.content.connection_id) for ready in group]
+                begun = await self._begin(work, group)
+            except BaseException:
+                await batch.fail()
+                raise
+            pairs = [
+                (each, connection) for each, connection in zip(begun, connections, strict=True) if each is not None
+            ]
+            outcomes = (self._hand_over_one(work, each, connection) for each, connection in pairs)
+            for outcome in asyncio.as_completed(outcomes):
+                recorder.add(await outcome)
+
+    async def _begin(self, work: Work, group: Sequence[Ready]) -> list[Ready | None]:
+        """The attempts on record, committed, before the first SMTP octet; None for copies whose lease was lost."""
+        now = self._clock()
+        known = [replace(each, attempt_id=uuid7(now, self._randomness(10))) for each in group]
+        begins = [
+            AttemptBegin(each.claimed.lease, each.attempt, each.claimed.content.copy_id, each.octets, now)
+            for each in known
+        ]
+        held = await self._dispatches.begin(work.tenant_id, begins)
+        return [each if each.claimed.content.copy_id in held else None for each in known]

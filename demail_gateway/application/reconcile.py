@@ -1,0 +1,104 @@
+"""Settling unknown outcomes: the provider's look-up, else evidence, else a person (SND-43).
+
+A second submission is allowed only when the first is proven absent. "Not taken" from a provider proves that only when
+nothing of the first can still be on its way: the line is dead since the outcome became unknown (it is closed by
+whatever made it unknown, and never outlives its lease), and the provider says the same again after `absence_s`, so
+that an answer from before its own processing ended is not taken for the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from demail_gateway.application.batch import Work, first_error
+from demail_gateway.application.hand_over import HandOverPolicy
+from demail_gateway.application.ports import (
+    AttemptEnd,
+    AttemptOutcome,
+    ClaimedCopy,
+    Clock,
+    Dispatches,
+    Installation,
+    Lease,
+    Observe,
+    Provider,
+)
+from demail_gateway.core.errors import ProviderUnavailable
+
+
+class Reconcile:
+    """Asks about copies whose hand-over has no known end."""
+
+    def __init__(
+        self,
+        dispatches: Dispatches,
+        installation: Installation,
+        provider: Provider,
+        clock: Clock,
+        observe: Observe,
+        policy: HandOverPolicy,
+    ) -> None:
+        self._dispatches = dispatches
+        self._installation = installation
+        self._provider = provider
+        self._clock = clock
+        self._observe = observe
+        self._policy = policy
+
+    async def __call__(self, work: Work, leases: Sequence[Lease]) -> None:
+        """Settles what can be settled now, and plans the next question or leaves it to evidence.
+
+        Raises:
+            StoreUnavailable: the database is away; the leases run out and are asked again.
+        """
+        claimed = await self._dispatches.load(work.tenant_id, leases)
+        ends = await asyncio.gather(*(self._settle(work, each) for each in claimed), return_exceptions=True)
+        outcomes = [end for end in ends if isinstance(end, AttemptOutcome)]
+        if outcomes:
+            await self._dispatches.finish(work.tenant_id, outcomes)
+        if (error := first_error(ends)) is not None:
+            raise error
+
+    async def _settle(self, work: Work, claimed: ClaimedCopy) -> AttemptOutcome:
+        content = claimed.content
+        connection = await self._installation.connection(content.connection_id)
+        try:
+            taken = await self._provider.look_up(connection, content.private_id)
+        except ProviderUnavailable as error:
+            outcome = self._ask_again(claimed, error.reply)
+        else:
+            outcome = self._answered(claimed, taken)
+        self._observe(
+            "look_up_ended",
+            tenant=work.tenant_id,
+            message=content.message_id,
+            copy=content.copy_id,
+            connection=connection.name,
+            trace_id=claimed.lease.trace_id,
+            end=outcome.end.value,
+        )
+        if outcome.end is AttemptEnd.UNKNOWN and outcome.next_at is None:
+            self._observe("hand_over_held", tenant=work.tenant_id, message=content.message_id, copy=content.copy_id)
+        return outcome
+
+    def _answered(self, claimed: ClaimedCopy, taken: bool | None) -> AttemptOutcome:
+        if taken is None:
+            return self._ended(claimed, AttemptEnd.UNKNOWN, "no look-up: waits for evidence", None)
+        if taken:
+            return self._ended(claimed, AttemptEnd.TAKEN, "look-up: taken", None)
+        if claimed.lease.tries < 1:
+            return self._ended(claimed, AttemptEnd.UNKNOWN, "look-up: not taken so far", self._policy.absence_s)
+        return self._ended(claimed, AttemptEnd.UNAVAILABLE, "look-up: not taken", 0.0)
+
+    def _ask_again(self, claimed: ClaimedCopy, reply: str) -> AttemptOutcome:
+        """By back-off, never sooner than `absence_s`; after the limit it waits for evidence or a person."""
+        wait_s = self._policy.backoff.wait_s(claimed.lease.tries, 0.0)
+        wait_s = None if wait_s is None else max(wait_s, self._policy.absence_s)
+        return self._ended(claimed, AttemptEnd.UNKNOWN, f"look-up: {reply}", wait_s)
+
+    def _ended(self, claimed: ClaimedCopy, end: AttemptEnd, reply: str, wait_s: float | None) -> AttemptOutcome:
+        now = self._clock()
+        next_at = None if wait_s is None else now + timedelta(seconds=wait_s)
+        return AttemptOutcome(claimed.lease, claimed.content.copy_id, None, end, reply[:500], (), now, next_at)

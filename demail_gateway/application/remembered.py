@@ -1,0 +1,32 @@
+"""Values that are read often and change seldom, kept for some seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Remembered(Generic[K, V]):
+    """Asks `fetch` for a key at most once in `keep_s` seconds, and once for all who ask at the same time.
+
+    Errors are not kept. A change elsewhere is seen after `keep_s` at the latest.
+    """
+
+    def __init__(self, fetch: Callable[[K], Awaitable[V]], keep_s: float) -> None:
+        self._fetch = fetch
+        self._keep_s = keep_s
+        self._known: dict[K, tuple[float, V]] = {}
+        self._locks: dict[K, asyncio.Lock] = {}
+
+    async def __call__(self, key: K) -> V:
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            now = asyncio.get_running_loop().time()
+            if key in self._known and now < self._known[key][0]:
+                return self._known[key][1]
+            value = await self._fetch(key)
+            self._known[key] = (now + self._keep_s, value)
+            return value
