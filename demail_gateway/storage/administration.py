@@ -33,6 +33,7 @@ from demail_gateway.storage.schema import (
     tenant,
     tenant_content_key,
 )
+from demail_gateway.storage.views import journal_item
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import OperatorScope, Scope, TenantScope
 
@@ -351,7 +352,7 @@ class PostgresAdministration(KeysAndConnections):
         chain = journal.c.tenant_id.is_(None) if tenant_id is None else journal.c.tenant_id == tenant_id
         query = select(journal).where(chain, journal.c.seq > after).order_by(journal.c.seq).limit(limit + 1)
         async with operator_transaction(self._engine) as connection:
-            rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+            rows = [journal_item(row) for row in (await connection.execute(query)).mappings()]
         following = make_number_cursor("journal", rows[limit - 1]["seq"]) if len(rows) > limit else None
         return Page(tuple(rows[:limit]), following)
 
