@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,8 +25,11 @@ class ContentKeys:
         self._keep_s = keep_s
         self._kept: dict[UUID, tuple[float, TenantKeys]] = {}
 
-    async def of(self, tenant_id: UUID, wrapped: Iterable[bytes] = ()) -> TenantKeys:
+    async def of(self, tenant_id: UUID, wrapped: Iterable[bytes] = (), connection: Any = None) -> TenantKeys:
         """The tenant's keys; read anew when they are old or do not fit the data keys `wrapped`.
+
+        Who holds a transaction of this tenant gives its (asyncpg) `connection`: waiting for a second one while holding
+        a first lets a full pool wait for itself.
 
         Raises:
             KeyUnavailable: the tenant has no key (any more), or its master key is not here.
@@ -34,7 +38,12 @@ class ContentKeys:
         kept = self._kept.get(tenant_id)
         if kept and kept[0] > time.monotonic() and kept[1].knows(wrapped):
             return kept[1]
-        keys = self.master.unwrap(await self._read(tenant_id))
+        if connection is not None:
+            rows = await _read(connection, tenant_id)
+        else:
+            async with tenant_driver(self._engine, tenant_id) as own:
+                rows = await _read(own, tenant_id)
+        keys = self.master.unwrap(rows)
         self._kept[tenant_id] = (time.monotonic() + self._keep_s, keys)
         return keys
 
@@ -42,10 +51,9 @@ class ContentKeys:
         """After a change of the tenant's keys in this process."""
         self._kept.pop(tenant_id, None)
 
-    async def _read(self, tenant_id: UUID) -> list[WrappedTenantKey]:
-        async with tenant_driver(self._engine, tenant_id) as connection:
-            rows = await connection.fetch(
-                "SELECT tenant_id, version, master_key_id, wrapped FROM tenant_content_key WHERE tenant_id = $1",
-                tenant_id,
-            )
-        return [WrappedTenantKey(*row) for row in rows]
+
+async def _read(connection: Any, tenant_id: UUID) -> list[WrappedTenantKey]:
+    rows = await connection.fetch(
+        "SELECT tenant_id, version, master_key_id, wrapped FROM tenant_content_key WHERE tenant_id = $1", tenant_id
+    )
+    return [WrappedTenantKey(*row) for row in rows]

@@ -155,7 +155,7 @@ class PostgresReading:
         )
 
     async def _opened(self, tenant_id: UUID, stored: StoredContents) -> Mapping[UUID, bytes]:
-        return stored.open(await self._keys.of(tenant_id, stored.deks()))
+        return stored.open(await self._keys.of(tenant_id, stored.deks(), connection))
 
     async def _views(self, tenant_id: UUID, found: Sequence[_MessageRows]) -> tuple[MessageView, ...]:
         keys = await self._keys.of(tenant_id, [each.message["dek"] for each in found])
