@@ -35,7 +35,10 @@ _MESSAGE = (
 )
 
 
-_RECIPIENTS = "SELECT * FROM recipient WHERE tenant_id = $1 AND message_id = ANY($2::uuid[]) ORDER BY array_position(ARRAY['to', 'cc', 'bcc'], kind), position"
+_RECIPIENTS = """
+SELECT * FROM recipient WHERE tenant_id = $1 AND message_id = ANY($2::uuid[])
+ ORDER BY array_position(ARRAY['to', 'cc', 'bcc'], kind), position
+"""
 _ATTACHMENTS = (
     "SELECT * FROM message_attachment WHERE tenant_id = $1 AND message_id = ANY($2::uuid[]) ORDER BY position"
 )
@@ -155,7 +158,7 @@ class PostgresReading:
         )
 
     async def _opened(self, tenant_id: UUID, stored: StoredContents) -> Mapping[UUID, bytes]:
-        return stored.open(await self._keys.of(tenant_id, stored.deks(), connection))
+        return stored.open(await self._keys.of(tenant_id, stored.deks()))
 
     async def _views(self, tenant_id: UUID, found: Sequence[_MessageRows]) -> tuple[MessageView, ...]:
         keys = await self._keys.of(tenant_id, [each.message["dek"] for each in found])
