@@ -1,0 +1,299 @@
+"""MIME structure of a message, read from its octets (RFC 2045, 2046, 2231).
+
+Tolerant and bounded: hostile nesting, millions of delimiters and broken headers give fewer or rawer parts, never an
+error. Nothing is copied; every part keeps its exact octets, so that a signature over it can be checked.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import unquote_to_bytes
+
+import pybase64
+
+from demail_gateway.core.charset import decode as decode_charset
+from demail_gateway.core.charset import without_controls
+from demail_gateway.core.encoded_words import decode_words
+from demail_gateway.core.errors import MalformedMessage
+from demail_gateway.core.header import Header, HeaderField
+
+MAX_PARTS = 1_000
+"""More than any honest message has; what follows stays in one last part, so that nothing escapes the scanner."""
+MAX_DEPTH = 30
+"""Each level is searched once more, so depth multiplies the work. Deeper multiparts are read as one part."""
+
+DEPTH_LIMIT = "mime-depth-limit"
+PARTS_LIMIT = "mime-parts-limit"
+NO_BOUNDARY = "mime-no-boundary"
+NOT_CLOSED = "mime-not-closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One entity. `message/rfc822` is not opened: what stands in an attached message is not this message's."""
+
+    path: str
+    """``1``, ``2.1``: positions from the outside; empty for the whole message's content."""
+    content_type: str
+    """In lower case without parameters; ``text/plain`` if missing or unreadable (RFC 2045 §5.2)."""
+    parameters: Mapping[str, str] = field(repr=False)
+    """Of Content-Type, names in lower case, decoded by RFC 2231."""
+    filename: str | None = field(repr=False)
+    """Without path, control characters and encoding; None if there is none."""
+    disposition: str
+    """``attachment``, ``inline`` or another word in lower case; empty if there is none."""
+    encoding: str
+    """Content-Transfer-Encoding in lower case; ``7bit`` if there is none."""
+    entity: memoryview = field(repr=False)
+    """Exact octets of header and body, as a signature over this part covers them; of the whole content the body."""
+    raw: memoryview = field(repr=False)
+    """Octets of the body as transmitted."""
+    defects: tuple[str, ...] = ()
+    """``mime-depth-limit``, ``mime-parts-limit``, ``mime-no-boundary``, ``mime-not-closed``."""
+
+    @property
+    def is_multipart(self) -> bool:
+        return self.content_type.startswith("multipart/")
+
+    def decode(self) -> bytes:
+        """The content without its transfer encoding, as far as it can be decoded; never raises."""
+        octets = bytes(self.raw)
+        if self.encoding == "base64":
+            return _from_base64(octets)
+        if self.encoding == "quoted-printable":
+            return binascii.a2b_qp(octets)
+        return octets
+
+    def text(self) -> str:
+        """The decoded content as text in its charset; UTF-8 if none is named."""
+        return decode_charset(self.decode(), self.parameters.get("charset", "utf-8"))
+
+
+def read_parts(header: Header, body: bytes | memoryview) -> tuple[Part, ...]:
+    """All parts in document order, multiparts before their children; the first is the whole content.
+
+    A message without MIME fields is one ``text/plain`` part.
+    """
+    data = bytes(body)
+    walk = _Walk(data)
+    walk.visit(_Entity(header, 0, 0, len(data)), "", 0)
+    return tuple(walk.parts)
+
+
+def leaves(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Those parts that hold content: no multipart that was opened."""
+    containers = {part.path.rpartition(".")[0] for part in parts if part.path}
+    return tuple(part for part in parts if part.path not in containers)
+
+
+def parse_parameters(value: str) -> tuple[str, dict[str, str]]:
+    """The word in front and the parameters of a Content-Type or Content-Disposition value, decoded by RFC 2231.
+
+    Of a repeated name the first counts; the extended form goes before the plain one (RFC 6266 §4.3).
+    """
+    first, _, rest = value.partition(";")
+    plain: dict[str, str] = {}
+    sections: dict[str, dict[int, tuple[bool, str]]] = {}
+    for match in _PARAMETER.finditer(";" + rest):
+        text = _unquoted(match["value"].strip())
+        name = match["name"].lower()
+        split = _SECTION.fullmatch(name)
+        if split is None:
+            plain.setdefault(name, text)
+        else:
+            extended = split["number"] is None or bool(split["star"])
+            found = sections.setdefault(split["name"], {})
+            found.setdefault(int(split["number"] or 0), (extended, text))
+    joined = {name: _joined(found) for name, found in sections.items()}
+    return first.strip().lower(), {**plain, **joined}
+
+
+_PARAMETER = re.compile(r""";\s*(?P<name>[^\s=;"]+)\s*=\s*(?P<value>"(?:[^"\\]|\\.)*+"|[^;]*)""", re.DOTALL)
+_SECTION = re.compile(r"(?P<name>[^*]+)\*(?:(?P<number>\d{1,4})(?P<star>\*?))?")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_TYPE = re.compile(r"[!#-'*+.0-9A-Z^_`a-z{|}~-]+/[!#-'*+.0-9A-Z^_`a-z{|}~-]+")
+_NOT_BASE64 = bytes(octet for octet in range(256) if not (chr(octet).isalnum() and octet < 128) and octet not in b"+/=")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entity:
+    """An entity not yet interpreted: where it, its body and its end are in the data."""
+
+    header: Header
+    start: int
+    body: int
+    end: int
+
+
+class _Walk:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.view = data, memoryview(data)
+        self.parts: list[Part] = []
+
+    def visit(self, entity: _Entity, path: str, depth: int) -> None:
+        content_type, parameters = _content_type(entity.header)
+        boundary = parameters.get("boundary", "")
+        position = len(self.parts)
+        defects: list[str] = []
+        self.parts.append(self.part(entity, path, content_type, parameters))
+        if not content_type.startswith("multipart/"):
+            return
+        if not boundary:
+            defects.append(NO_BOUNDARY)
+        elif depth >= MAX_DEPTH:
+            defects.append(DEPTH_LIMIT)
+        else:
+            defects.extend(self.children(entity, boundary, path, depth))
+        if defects:
+            self.parts[position] = self.part(entity, path, content_type, parameters, tuple(defects))
+
+    def children(self, entity: _Entity, boundary: str, path: str, depth: int) -> Iterator[str]:
+        closed = False
+        for number, (start, end, last) in enumerate(self.pieces(entity, boundary), 1):
+            child = f"{path}.{number}" if path else str(number)
+            if len(self.parts) >= MAX_PARTS:
+                # all the rest as one part: not interpreted, but there to be scanned
+                self.parts.append(self.opaque(start, entity.end, child))
+                return
+            self.visit(self.entity(start, end), child, depth + 1)
+            closed = last
+        if not closed:
+            yield NOT_CLOSED
+
+    def pieces(self, entity: _Entity, boundary: str) -> Iterator[tuple[int, int, bool]]:
+        """Start and end of each part between delimiter lines, and whether the closing delimiter follows."""
+        start = -1
+        for line_start, line_end, closing in self.delimiters(entity, boundary):
+            if start >= 0:
+                yield start, max(start, line_start), closing
+            if closing:
+                return
+            start = line_end
+        if start >= 0:
+            yield start, entity.end, False
+
+    def delimiters(self, entity: _Entity, boundary: str) -> Iterator[tuple[int, int, bool]]:
+        """Delimiter lines: where the line end before them starts, where the next line starts, whether they close."""
+        mark = b"--" + boundary.encode("utf-8", "surrogateescape")
+        at = entity.body
+        while (at := self.data.find(mark, at, entity.end)) >= 0:
+            after = at + len(mark)
+            # the rest of the line is looked at only where a line begins, else many marks in one line take forever
+            if at == entity.body or self.data[at - 1] == _LF:
+                closing = self.data.startswith(b"--", after)
+                line_end = self.data.find(b"\n", after, entity.end) + 1 or entity.end
+                if not self.data[after + 2 * closing : line_end].strip(b" \t\r\n"):
+                    yield self.before_line(at, entity.body), line_end, closing
+            at = after
+
+    def before_line(self, at: int, lowest: int) -> int:
+        """Position of the line end in front of `at`, which belongs to the delimiter (RFC 2046 §5.1.1)."""
+        if at - 2 >= lowest and self.data[at - 2] == _CR:
+            return at - 2
+        return max(at - 1, lowest)
+
+    def entity(self, start: int, end: int) -> _Entity:
+        header_end, body = _header_end(self.data, start, end)
+        return _Entity(_tolerant_header(self.data[start:header_end]), start, body, end)
+
+    def opaque(self, start: int, end: int, path: str) -> Part:
+        octets = self.view[start:end]
+        return Part(path, "application/octet-stream", _NOTHING, None, "", "7bit", octets, octets, (PARTS_LIMIT,))
+
+    def part(
+        self,
+        entity: _Entity,
+        path: str,
+        content_type: str,
+        parameters: dict[str, str],
+        defects: tuple[str, ...] = (),
+    ) -> Part:
+        disposition, found = parse_parameters(entity.header.value("content-disposition") or "")
+        return Part(
+            path=path,
+            content_type=content_type,
+            parameters=MappingProxyType(parameters),
+            filename=_filename(found.get("filename") or parameters.get("name")),
+            disposition=disposition,
+            encoding=(entity.header.value("content-transfer-encoding") or "7bit").strip().lower(),
+            entity=self.view[entity.start : entity.end],
+            raw=self.view[entity.body : entity.end],
+            defects=defects,
+        )
+
+
+_LF, _CR = 0x0A, 0x0D
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_MAX_PART_HEADER_OCTETS = 64 * 1024
+_MAX_PART_FIELDS = 200
+_LINE = re.compile(rb"(?<=\n)(?![ \t])")
+
+
+def _content_type(header: Header) -> tuple[str, dict[str, str]]:
+    word, parameters = parse_parameters(header.value("content-type") or "text/plain")
+    return (word, parameters) if _TYPE.fullmatch(word) else ("text/plain", {})
+
+
+def _header_end(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Where a part's header section ends and its body begins; lines may end with LF alone."""
+    if data.startswith(b"\r\n", start, end):
+        return start, start + 2
+    if data.startswith(b"\n", start, end):
+        return start, start + 1
+    found = [(at, at + len(mark)) for mark in (b"\r\n\r\n", b"\n\n") if (at := data.find(mark, start, end)) >= 0]
+    at, body = min(found, default=(end, end))
+    return at, body
+
+
+def _tolerant_header(block: bytes) -> Header:
+    """The fields of a part; lines that are no field are passed over."""
+    fields = []
+    lines = _LINE.split(block[:_MAX_PART_HEADER_OCTETS], maxsplit=_MAX_PART_FIELDS)
+    for raw in lines[:_MAX_PART_FIELDS]:
+        try:
+            fields.append(HeaderField(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")))
+        except MalformedMessage:
+            continue
+    return Header(tuple(fields))
+
+
+def _unquoted(text: str) -> str:
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        return _ESCAPE.sub(r"\1", text[1:-1])
+    return text
+
+
+def _joined(found: dict[int, tuple[bool, str]]) -> str:
+    """Sections of RFC 2231 in their order up to the first gap; the charset stands in the first."""
+    charset = "utf-8"
+    octets = b""
+    for number in range(len(found)):
+        if number not in found:
+            break
+        extended, text = found[number]
+        if extended and number == 0 and text.count("'") >= 2:
+            charset, _, text = text.split("'", 2)
+        octets += unquote_to_bytes(text) if extended else text.encode("utf-8", "surrogateescape")
+    return decode_charset(octets, charset)
+
+
+def _filename(name: str | None) -> str | None:
+    """The last path component, decoded, without control characters; names that mean a directory are none."""
+    if name is None:
+        return None
+    plain = without_controls(decode_words(name)).replace("\\", "/").rpartition("/")[2].strip()
+    return None if plain.strip(".") == "" else plain
+
+
+def _from_base64(octets: bytes) -> bytes:
+    try:
+        return pybase64.b64decode(octets)
+    except binascii.Error:
+        # cut or continued behind a padding: everything up to the first padding, in whole octets
+        clean = octets.translate(None, _NOT_BASE64).partition(b"=")[0]
+        clean = clean[: len(clean) - (len(clean) % 4 == 1)]
+        return pybase64.b64decode(clean + b"=" * (-len(clean) % 4))
