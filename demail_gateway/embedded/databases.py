@@ -125,7 +125,8 @@ def _as_role(url: str, role: str, password: str) -> str:
 async def _make_role(connection: Any, role: str, password: str) -> None:
     exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
     verb = "ALTER" if exists else "CREATE"
-    rights = "LOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT -1"
+    # INHERIT: before PostgreSQL 16 an owner without it has no rights in the schema public (pg_database_owner)
+    rights = "LOGIN INHERIT NOCREATEDB NOCREATEROLE CONNECTION LIMIT -1"
     if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         rights += " NOSUPERUSER NOBYPASSRLS NOREPLICATION"  # who is no superuser may not even say so
     await _execute(connection, f"{verb} ROLE %I {rights} PASSWORD %L", role, _scram_verifier(password))
