@@ -86,21 +86,21 @@ class Supervisor:
         *,
         stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
-        """A child to be started after those added before; `env` is all that it gets, `ready` is asked until true."""
+        """A child for the next `start`; `env` is all that it gets, `ready` is asked until true."""
         self._children.append(Child(name, argv, env, ready, stop_timeout_s))
 
     def keep(self, name: str, server: Server) -> None:
         """A private server, started and stopped by the caller, that `watch` revives when it ends by itself."""
         self._servers[name] = server
 
-    async def start(self) -> None:
-        """All children up and ready, in order.
+    async def start(self, *, together: bool = False) -> None:
+        """The children added since the last call up and ready: one after the other, or `together`.
 
         Raises:
             ChildFailed: one ended or was not ready within 30 s.
             StopRequested: SIGINT or SIGTERM came meanwhile.
         """
-        await self._unless_told(self._start_all())
+        await self._unless_told(self._start_all(together=together))
         if self._told_to_stop.is_set():
             raise StopRequested
 
@@ -150,12 +150,25 @@ class Supervisor:
                 each.cancel()
             await asyncio.gather(doing, told, return_exceptions=True)
 
-    async def _start_all(self) -> None:
-        for child in self._children:
-            await self._start(child)
+    async def _start_all(self, *, together: bool) -> None:
+        new = [child for child in self._children if child.process is None]
+        if together:
+            for child in new:
+                self._spawn(child)
+        for child in new:
+            if not together:
+                self._spawn(child)
+            await self._until_ready(child)
 
     async def _start(self, child: Child) -> None:
+        self._spawn(child)
+        await self._until_ready(child)
+
+    def _spawn(self, child: Child) -> None:
         child.process = process.spawn(child.argv, log=self.log_of(child.name), env=child.env, cwd=self._directory)
+
+    async def _until_ready(self, child: Child) -> None:
+        assert child.process is not None
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 while child.process.poll() is None:
