@@ -24,6 +24,7 @@ from demail_gateway.application.ports import (
     AttemptBegin,
     ClaimedCopy,
     Clock,
+    Connection,
     CopyContent,
     Dispatches,
     Installation,
@@ -37,7 +38,7 @@ from demail_gateway.application.ports import (
 from demail_gateway.application.record import Recorder
 from demail_gateway.application.remembered import Remembered
 from demail_gateway.core.errors import ComposeFailed, DemailError, StoreUnavailable
-from demail_gateway.core.limits import Limits
+from demail_gateway.core.limits import GUIDELINE
 from demail_gateway.tenancy.identifiers import uuid7
 
 SMIME = "smime"
@@ -150,7 +151,7 @@ class Dispatch:
             material = await self._material(content.tenant_id)
         boundary = self._randomness(16).hex()
         octets = await asyncio.to_thread(compose, content, material, self._sealer, self._clock(), boundary)
-        if len(octets) > Limits().gross_bytes:
+        if GUIDELINE.gross_bytes is not None and len(octets) > GUIDELINE.gross_bytes:
             raise ComposeFailed("too-large")
         return octets
 
@@ -177,12 +178,8 @@ class Dispatch:
             except BaseException:
                 await batch.fail()
                 raise
-            pairs = [
-                (each, connection) for each, connection in zip(begun, connections, strict=True) if each is not None
-            ]
-            outcomes = (self._hand_over_one(work, each, connection) for each, connection in pairs)
-            for outcome in asyncio.as_completed(outcomes):
-                recorder.add(await outcome)
+            pairs = [(each, to) for each, to in zip(begun, connections, strict=True) if each is not None]
+            await asyncio.gather(*(self._hand_over(work, recorder, each, to) for each, to in pairs))
 
     async def _begin(self, work: Work, group: Sequence[Ready]) -> list[Ready | None]:
         """The attempts on record, committed, before the first SMTP octet; None for copies whose lease was lost."""
@@ -194,3 +191,6 @@ class Dispatch:
         ]
         held = await self._dispatches.begin(work.tenant_id, begins)
         return [each if each.claimed.content.copy_id in held else None for each in known]
+
+    async def _hand_over(self, work: Work, recorder: Recorder, ready: Ready, connection: Connection) -> None:
+        recorder.add(await self._hand_over_one(work, ready, connection))
