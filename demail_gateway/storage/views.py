@@ -7,6 +7,8 @@ from typing import Any
 
 from demail_gateway.application.ports import EventView, EvidenceView, MessageView, RecipientView
 from demail_gateway.core.checks import Check, Outcome
+from demail_gateway.core.journal import journal_time
+from demail_gateway.core.journal import journal_time
 from demail_gateway.core.vocabulary import Direction, MessageState, RecipientKind, RecipientState
 from demail_gateway.storage.envelope import TenantKeys
 from demail_gateway.storage.rows import from_jsonb, head_of_message, name_of_attachment, open_document, options_of
@@ -88,15 +90,16 @@ def evidence_view(row: Any) -> EvidenceView:
 
 
 def journal_item(row: Any) -> Mapping[str, Any]:
-    """A chained entry, with the names that its hash is made over (`core.journal`)."""
+    """A chained entry as it is exported, with exactly the members that its hash is made over (`core.journal`)."""
+    detail = from_jsonb(row["detail"]) if isinstance(row["detail"], str) else row["detail"]
     return {
         "seq": row["seq"],
-        "at": row["at"],
+        "at": journal_time(row["at"]),
         "tenant": None if row["tenant_id"] is None else format_id(Prefix.TENANT, row["tenant_id"]),
         "actor": row["actor"],
         "action": row["action"],
         "object": row["object"],
-        "detail": from_jsonb(row["detail"]) if isinstance(row["detail"], str) else row["detail"],
+        **({"detail": detail} if detail else {}),
         "prev_hash": row["prev_hash"].hex(),
         "hash": row["hash"].hex(),
     }
