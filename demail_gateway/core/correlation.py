@@ -18,7 +18,7 @@ class CorrelationKeys:
     """Of its own header section, else of the metadata it carries."""
     demail_message_id: str | None = None
     integrity_value: str | None = field(default=None, repr=False)
-    """White space of the unfolded value is not yet removed (IN-27)."""
+    """Without any white space, so that equal values are equal text (IN-27)."""
     internet_message_id: str | None = None
     """The gateway's own Message-ID, unless the provider replaced it."""
 

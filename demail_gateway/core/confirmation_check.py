@@ -1,0 +1,117 @@
+"""The fifteen steps of checking a received confirmation (`confirmations.md` §8; TR 01201-3.1 steps 61 and 83).
+
+Decided here, where the texts are silent or disagree:
+
+- A wrong system address (step 3, ``system-sender``) rejects, as SND-42 and ADR-32 demand; only ``issuer-unconfirmed``
+  is a remark (CO-2).
+- Without readable XML there is no XML signature: step 6 fails, so the confirmation is rejected. A missing Hash is a
+  Hash that does not agree (step 8).
+- Warnings of the message checker (severity W) and notes on a valid integrity field are shown and are no remarks.
+- A step that could not be made is indeterminate; in steps 1 and 6 that leaves the whole undecided, elsewhere it is a
+  remark. Steps that need the sent message are not applicable when a confirmation stands alone.
+- Five minutes are granted to clocks in both directions (step 14): the gateway learns of a hand-over after the provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from demail_gateway.core.address import Address, TrustedDomains
+from demail_gateway.core.checks import Check, Outcome
+from demail_gateway.core.confirmation_reading import Confirmation
+from demail_gateway.core.confirmation_report import ConfirmationReport, SentCopy, Verdict
+from demail_gateway.core.confirmation_situation import Result, Situation
+from demail_gateway.core.confirmation_steps import STEPS
+from demail_gateway.core.correlation import Correlation
+from demail_gateway.core.metadata_proof import MISMATCH
+from demail_gateway.core.primitives import CertificateVerdict, Judge, Verifier
+
+__all__ = ["ConfirmationReport", "SentCopy", "Verdict", "check_confirmation"]
+
+
+def check_confirmation(
+    confirmation: Confirmation,
+    *,
+    correlation: Correlation | None,
+    sent: SentCopy | None,
+    verifier: Verifier,
+    judge: Judge,
+    trusted: TrustedDomains,
+    at: datetime,
+) -> ConfirmationReport:
+    """The report on a confirmation; never raises for anything it contains.
+
+    `correlation` None: it stands alone (offline), and what needs the sent message does not count. Else `sent` is the
+    copy that `correlation` names, None if it names none. `at` is the moment of first reception (IN-26).
+    """
+    situation = Situation(confirmation, correlation, sent, verifier, judge, trusted, at)
+    results = {name: step(situation) for name, step, _ in STEPS}
+    verdict = _verdict(results, correlation)
+    contents, original = confirmation.contents, confirmation.original
+    return ConfirmationReport(
+        kind=confirmation.kind,
+        verdict=verdict,
+        outcome=verdict.outcome,
+        checks=tuple(
+            Check(name, results[name].outcome, ", ".join(results[name].findings), source) for name, _, source in STEPS
+        ),
+        findings=tuple(dict.fromkeys(code for result in results.values() for code in result.findings)),
+        issuer=confirmation.octets.header.value("x-de-mail-sender") or "",
+        issued_at=None if contents is None else contents.time,
+        delivery_time=None if contents is None else contents.delivery_time,
+        private_id=confirmation.keys.private_id,
+        demail_message_id=None if original is None else original.message_id,
+        original_integrity=confirmation.keys.integrity_value,
+        recipient=situation.recipient,
+        concerns=_concerns(situation.recipient, sent),
+        validation=_validation(situation.verdicts),
+    )
+
+
+_CONFIRMING = (
+    "01-integrity",
+    "03-issuer",
+    "05-schema",
+    "06-xml-signature",
+    "07-sender",
+    "08-hash",
+    "09-metadata-proof",
+)
+_DECISIVE = ("01-integrity", "06-xml-signature")
+
+
+def _verdict(results: dict[str, Result], correlation: Correlation | None) -> Verdict:
+    """CO-18."""
+
+    def outcome(step: str) -> Outcome:
+        return results[f"confirmation.{step}"].outcome
+
+    rejecting = (*_DECISIVE, "03-issuer", "08-hash")
+    proof = results["confirmation.09-metadata-proof"]
+    if Outcome.FAILED in map(outcome, rejecting) or MISMATCH in proof.findings:
+        return Verdict.REJECTED
+    if not all(outcome(step) is Outcome.PASSED for step in _DECISIVE):
+        return Verdict.INDETERMINATE
+    if correlation is not None and correlation.copy_id is None:
+        return Verdict.UNASSIGNED
+    clean = all(outcome(step) is Outcome.PASSED for step in _CONFIRMING)
+    remarks = any(result.remarks for result in results.values())
+    return Verdict.CONFIRMED if clean and not remarks else Verdict.CONFIRMED_WITH_REMARKS
+
+
+def _concerns(recipient: Address | None, sent: SentCopy | None) -> Address | None:
+    """The recipient's own row; after a Nachsendung that of the only recipient there was (CO-15)."""
+    if recipient is None or sent is None:
+        return None
+    if recipient in sent.served:
+        return recipient
+    return sent.served[0] if len(sent.served) == 1 else None
+
+
+def _validation(verdicts: Iterable[CertificateVerdict]) -> dict[str, tuple[bytes, ...]]:
+    found = tuple(verdicts)
+    return {
+        "certificates": tuple(dict.fromkeys(der for verdict in found for der in verdict.chain)),
+        "crls": tuple(dict.fromkeys(crl for verdict in found for crl in verdict.revocation)),
+    }

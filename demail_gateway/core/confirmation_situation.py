@@ -1,0 +1,82 @@
+"""What the steps of a confirmation's check see, and what each of them gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from demail_gateway.core.address import Address, TrustedDomains, parse_address
+from demail_gateway.core.checks import Outcome
+from demail_gateway.core.confirmation_reading import Confirmation
+from demail_gateway.core.confirmation_report import SentCopy
+from demail_gateway.core.correlation import Correlation
+from demail_gateway.core.errors import AddressInvalid
+from demail_gateway.core.primitives import CertificateVerdict, Judge, Verifier
+from demail_gateway.core.vocabulary import ConfirmationKind
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one step found."""
+
+    outcome: Outcome
+    findings: tuple[str, ...] = ()
+    notes: frozenset[str] = frozenset()
+    """Those of `findings` that are shown and are no remark."""
+
+    @property
+    def remarks(self) -> bool:
+        """Whether this keeps the confirmation from being confirmed without remarks."""
+        undecided = self.outcome in (Outcome.FAILED, Outcome.INDETERMINATE)
+        return undecided or bool(set(self.findings) - self.notes)
+
+
+@dataclass
+class Situation:
+    """All that the steps see; `verdicts` collects the certificates' verdicts to be kept."""
+
+    confirmation: Confirmation
+    correlation: Correlation | None
+    sent: SentCopy | None
+    verifier: Verifier
+    judge: Judge
+    trusted: TrustedDomains
+    at: datetime
+    verdicts: list[CertificateVerdict] = field(default_factory=list)
+
+    @property
+    def recipient(self) -> Address | None:
+        """The recipient that the confirmation names (CO-15); None for a dispatch or when none can be told."""
+        return None if self.confirmation.kind is ConfirmationKind.DISPATCH else named_recipient(self.confirmation)
+
+
+def named_recipient(confirmation: Confirmation) -> Address | None:
+    """CO-15: the one address in cc of its own chosen-recipient; else the one of the original's; else of its text."""
+    copied = confirmation.metadata.chosen_recipients.cc
+    if len(copied) == 1:
+        return copied[0].address
+    chosen = () if confirmation.original is None else confirmation.original.chosen_recipients.addresses
+    if len(chosen) == 1:
+        return chosen[0]
+    return _recipient_in_text((confirmation.contents and confirmation.contents.text) or "")
+
+
+def passed_or(holds: bool, finding: str) -> Result:
+    """Passed, or failed with this finding."""
+    return Result(Outcome.PASSED) if holds else Result(Outcome.FAILED, (finding,))
+
+
+UNREADABLE = Result(Outcome.INDETERMINATE)
+"""The step needs what the XML signature covers, and there is nothing."""
+NOT_APPLICABLE = Result(Outcome.NOT_APPLICABLE)
+
+
+def _recipient_in_text(text: str) -> Address | None:
+    for line in text.splitlines():
+        label, _, value = line.partition(":")
+        if label.strip() == "Empfänger":
+            try:
+                return parse_address(value.strip())
+            except AddressInvalid:
+                return None
+    return None
