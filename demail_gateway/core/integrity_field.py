@@ -77,6 +77,25 @@ class IntegrityField:
         return self.source.value
 
 
+def tag_list(value: str) -> dict[str, str]:
+    """The tags of a value by name as spelt, without outer white space (RFC 6376 §3.2).
+
+    Raises:
+        MalformedMessage: ``integrity-malformed``: no tag list, or a name twice.
+    """
+    parts = value.split(";")
+    if len(parts) > 1 and not parts[-1].strip(" \t"):
+        parts.pop()  # one trailing semicolon is allowed
+    tags: dict[str, str] = {}
+    for part in parts:
+        name, equals, text = part.partition("=")
+        name, text = name.strip(" \t"), text.strip(" \t")
+        if not equals or name in tags or not _TAG_NAME.fullmatch(name) or not _TAG_VALUE.fullmatch(text):
+            raise _malformed()
+        tags[name] = text
+    return tags
+
+
 def read_field(source: HeaderField) -> IntegrityField:
     """The tags of an integrity field.
 
@@ -84,7 +103,7 @@ def read_field(source: HeaderField) -> IntegrityField:
         MalformedMessage: ``integrity-malformed``, for rows 3 of `integrity.md` §5. An unknown ``a=`` (row 4) does
             not raise: `hash_name` is None.
     """
-    tags = _tag_list(source.value)
+    tags = tag_list(source.value)
     a = tags.get("a", "")
     hash_text, signature = _halves(a)
     if not a or tags.get("v", "1") != "1" or tags.get("c", "simple") not in ("simple", "simple/simple"):
@@ -178,20 +197,6 @@ _POSITION = {name.lower(): position for position, name in enumerate(HEADER_LIST)
 
 def _malformed() -> MalformedMessage:
     return MalformedMessage("integrity-malformed")
-
-
-def _tag_list(value: str) -> dict[str, str]:
-    parts = value.split(";")
-    if len(parts) > 1 and not parts[-1].strip(" \t"):
-        parts.pop()  # one trailing semicolon is allowed
-    tags: dict[str, str] = {}
-    for part in parts:
-        name, equals, text = part.partition("=")
-        name, text = name.strip(" \t"), text.strip(" \t")
-        if not equals or name in tags or not _TAG_NAME.fullmatch(name) or not _TAG_VALUE.fullmatch(text):
-            raise _malformed()
-        tags[name] = text
-    return tags
 
 
 def _halves(a: str) -> tuple[str, str | None]:
