@@ -28,12 +28,13 @@ HOMES: dict[str, set[str]] = {
     "dotenv": {"settings"},
     "fastapi": {"api", "console", "sandbox"},
     "httpx": {"providers", "webhooks", "cli"},  # cli: `demo` is a client of the REST interface like any other
-    "jwt": {"api"},
+    "jwt": {"application"},  # a codec of signed values, without clock or network, like pybase64 in core
     "kombu": {"workers", "bootstrap"},
     "lxml": {"trust"},
     "prometheus_client": {"observability", "api"},
     "pybase64": {"core", "trust", "api", "sandbox"},
     "pydantic": {"api", "console", "sandbox", "settings"},
+    "pydantic_core": {"api", "console"},  # PydanticCustomError: a code of ours in a field's error
     "pydantic_settings": {"settings"},
     "pyhanko_certvalidator": {"trust"},
     "python_multipart": {"api"},
