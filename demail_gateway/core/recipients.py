@@ -92,8 +92,6 @@ def parse_recipients(value: str) -> tuple[RecipientLists, tuple[str, ...]]:
             continue
         found.setdefault(kind, []).extend(_mailboxes(part, codes))
     lists = RecipientLists(*(tuple(found.get(kind, ())) for kind in RecipientKind))
-    if lists.is_empty and not codes:
-        codes["recipient-empty"] = None
     return lists, tuple(codes)
 
 

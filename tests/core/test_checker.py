@@ -124,6 +124,7 @@ CASES: list[tuple[str, str, str, set[str]]] = [
     (NORMAL, "c=simple/simple", "c=simple", {"integrity-tag-c x-de-mail-integrity"}),
     (NORMAL, "c=simple/simple", "c=relaxed/simple",
      {"integrity-tag-c x-de-mail-integrity", "integrity-malformed x-de-mail-integrity"}),
+    (NORMAL, "v=1; a=", "a a=", {"integrity-malformed x-de-mail-integrity"}),
     (NORMAL, "s=de-mail;", "s=de-mail; l=5;", {"integrity-tag-l x-de-mail-integrity"}),
     (SIGNED, "q=x-header", "q=dns", {"integrity-tag-q x-de-mail-integrity"}),
     (SIGNED, "x-de-mail-signature-certificate:", "x-other:", {"certificate-missing x-de-mail-signature-certificate"}),
@@ -178,6 +179,19 @@ def test_message_without_a_body() -> None:
 
 def test_more_than_45_mib_is_a_warning() -> None:
     assert codes(vector(NORMAL) + b"\r\n" * (23 * 1024 * 1024)) == {"size"}
+
+
+def test_absent_fields_are_reported_once_and_not_as_syntax() -> None:
+    message = b"".join(
+        line + b"\r\n"
+        for line in vector(NORMAL).split(b"\r\n")
+        if not line.lower().startswith((b"from:", b"x-de-mail-sender"))
+    )
+    assert codes(message) == {"header-missing from", "header-missing x-de-mail-sender"}
+    assert codes(b"Subject: x\r\n\r\n") >= {
+        "header-missing x-de-mail-chosen-recipient",
+        "message-type x-de-mail-message-type",
+    }
 
 
 def test_last_line_without_end_is_measured_too() -> None:

@@ -101,6 +101,10 @@ def test_lf_line_ends_inside_a_crlf_message_are_tolerated() -> None:
     assert [part.decode() for part in leaves(parts_of(message))] == [b"<p>", b"zwei"]
 
 
+def test_part_without_header_may_begin_with_lf_alone() -> None:
+    assert [part.decode() for part in leaves(parts_of(body(b"--b\n\neins\n--b--")))] == [b"eins"]
+
+
 def test_missing_closing_delimiter_is_a_defect_but_the_part_is_there() -> None:
     found = parts_of(body(b"--b", b"", b"eins"))
     assert found[0].defects == (NOT_CLOSED,)

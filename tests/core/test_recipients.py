@@ -62,6 +62,7 @@ def addresses(recipients: RecipientLists) -> str:
         ("to=a@x.example; to=b@x.example", "to:a@x.example to:b@x.example", ("recipient-duplicate-element",)),
         ("to=; cc=b@x.example", "cc:b@x.example", ("recipient-empty",)),
         ("", "", ("recipient-empty",)),
+        (";", "", ("recipient-trailing-semicolon", "recipient-empty")),
         ("a@x.example", "", ("recipient-syntax",)),
         ("to=a@x.example,,b@x.example", "to:a@x.example to:b@x.example", ("recipient-syntax",)),
         ("to=Amt: a@x.example;", "", ("recipient-trailing-semicolon", "recipient-syntax")),
