@@ -333,7 +333,7 @@ class JournalEntry(AnswerBody):
     actor: str
     action: str
     object: str
-    detail: dict[str, Any]
+    detail: dict[str, Any] = {}
     prev_hash: str
     hash: str
 

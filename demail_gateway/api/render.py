@@ -1,4 +1,4 @@
-"""Values of the application as the JSON of the contract. One function per shape; `documents` describes the same shapes."""
+"""Values of the application as the JSON of the contract. One function per shape; `documents` describes them."""
 
 from __future__ import annotations
 

@@ -864,7 +864,9 @@ class Administration(Protocol):
 
     async def journal(
         self, scope: OperatorScope, tenant_id: UUID | None, limit: int, cursor: str | None
-    ) -> Page[Mapping[str, Any]]: ...
+    ) -> Page[Mapping[str, Any]]:
+        """Chained entries in the form of `core.journal`, as exported; the operator's own chain without a tenant."""
+        ...
 
 
 # --- what workers and listeners need of the installation --------------------------------------------------------------

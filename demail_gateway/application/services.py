@@ -40,3 +40,7 @@ class Services:
     randomness: Randomness
     probes: Mapping[str, Probe]
     """``database``, ``keys`` (needed); ``redis``, ``queue``, ``provider <name>`` (not needed)."""
+
+    async def settle(self) -> None:
+        """Lets what runs in the background come to its end, before the process stops."""
+        await self.submit.settle()

@@ -113,6 +113,10 @@ class Submit:
         """The message, withdrawn before hand-over (SND-40). Raises NotFound, Conflict('not-cancellable')."""
         return await self._submissions.cancel(scope, message_id, self._clock())
 
+    async def settle(self) -> None:
+        """Returns when no wake-up is under way."""
+        await self._wake_ups.settle()
+
     async def _accepted(
         self,
         scope: TenantScope,

@@ -1,0 +1,196 @@
+"""Operator: clients of a tenant, the matrix client × address × options (GWT-30), and S/MIME keys."""
+
+from __future__ import annotations
+
+import base64
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from demail_gateway.api import render
+from demail_gateway.api.access import Operator
+from demail_gateway.api.documents import (
+    ClientDocument,
+    ClientList,
+    KeyDocument,
+    KeyList,
+    NewClientDocument,
+    SenderDocument,
+    SenderList,
+)
+from demail_gateway.api.fields import id_in_path
+from demail_gateway.api.openapi import takes
+from demail_gateway.api.requests import answer_once, read_json
+from demail_gateway.api.requests import services_of as services
+from demail_gateway.api.schemas import CertificateRequest, ClientChanges, ClientRequest, KeyRequest, SenderRequest
+from demail_gateway.application.ports import ClientSummary, KeyRecord, StoredAnswer
+from demail_gateway.tenancy.identifiers import Prefix, format_id
+from demail_gateway.tenancy.scope import Scope
+
+router = APIRouter(tags=["operator: clients"])
+
+_BASE = "/v1/operator/tenants"
+
+
+@router.post(
+    "/tenants/{tenant_id}/clients",
+    status_code=201,
+    summary="Create a client; its secret is shown once",
+    responses={201: {"model": NewClientDocument}},
+    openapi_extra={"x-idempotency": "optional", "x-impact": "write"},
+)
+@takes(ClientRequest)
+async def create_client(request: Request, scope: Operator, tenant_id: str) -> Response:
+    """A new client may use no sender address yet: see `senders`."""
+    uuid = id_in_path(Prefix.TENANT, tenant_id)
+    body, octets = await read_json(request, ClientRequest)
+
+    async def make() -> StoredAnswer:
+        scopes = frozenset(Scope(name) for name in body.scopes)
+        created = await services(request).administer.create_client(scope, uuid, body.name, scopes)
+        public_id = format_id(Prefix.CLIENT, created.summary.id)
+        answer = {**_client(created.summary), "client_id": public_id, "client_secret": created.secret}
+        return StoredAnswer(201, render.json_bytes(answer), f"{_BASE}/{tenant_id}/clients/{public_id}")
+
+    return await answer_once(request, scope, f"POST clients {tenant_id}", octets, make)
+
+
+@router.get("/tenants/{tenant_id}/clients", summary="Clients", responses={200: {"model": ClientList}})
+async def list_clients(request: Request, scope: Operator, tenant_id: str) -> Response:
+    found = await services(request).administer.clients(scope, id_in_path(Prefix.TENANT, tenant_id))
+    return render.json_response(render.all_listed(found, _client))
+
+
+@router.patch(
+    "/tenants/{tenant_id}/clients/{client_id}",
+    summary="Change name or scopes, stop or start a client",
+    responses={200: {"model": ClientDocument}},
+    openapi_extra={"x-impact": "write"},
+)
+@takes(ClientChanges)
+async def change_client(request: Request, scope: Operator, tenant_id: str, client_id: str) -> Response:
+    """A stopped client's tokens and a withdrawn scope end within 30 seconds (GWT-40)."""
+    tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
+    body, _ = await read_json(request, ClientChanges)
+    changes = body.changes()
+    if "scopes" in changes:
+        changes["scopes"] = frozenset(Scope(name) for name in body.scopes)
+    return render.json_response(
+        _client(await services(request).administer.change_client(scope, tenant, client, changes))
+    )
+
+
+@router.get("/tenants/{tenant_id}/senders", summary="The sender matrix", responses={200: {"model": SenderList}})
+async def list_senders(request: Request, scope: Operator, tenant_id: str) -> Response:
+    found = await services(request).administer.senders(scope, id_in_path(Prefix.TENANT, tenant_id))
+    return render.json_response(render.all_listed(found, _sender))
+
+
+@router.put(
+    "/tenants/{tenant_id}/senders/{client_id}/{address}",
+    summary="Permit a client to use an address with these options (GWT-30)",
+    responses={200: {"model": SenderDocument}},
+    openapi_extra={"x-impact": "write"},
+)
+@takes(SenderRequest)
+async def permit_sender(request: Request, scope: Operator, tenant_id: str, client_id: str, address: str) -> Response:
+    tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
+    body, _ = await read_json(request, SenderRequest)
+    stored = await services(request).administer.permit_sender(
+        scope, tenant, client, address, body.options, body.quota_per_day
+    )
+    row = {"client_id": client, "address": stored, "options": body.options, "quota_per_day": body.quota_per_day}
+    return render.json_response(_sender(row))
+
+
+@router.delete(
+    "/tenants/{tenant_id}/senders/{client_id}/{address}",
+    status_code=204,
+    summary="Withdraw the permission",
+    openapi_extra={"x-impact": "destructive"},
+)
+async def revoke_sender(request: Request, scope: Operator, tenant_id: str, client_id: str, address: str) -> Response:
+    tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
+    await services(request).administer.revoke_sender(scope, tenant, client, address)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/tenants/{tenant_id}/keys",
+    status_code=201,
+    summary="Make an S/MIME key and its certificate request (PKCS#10)",
+    responses={201: {"model": KeyDocument}},
+    openapi_extra={"x-idempotency": "optional", "x-impact": "write"},
+)
+@takes(KeyRequest)
+async def request_key(request: Request, scope: Operator, tenant_id: str) -> Response:
+    """The private key stays inside; have the request certified and install the certificate."""
+    uuid = id_in_path(Prefix.TENANT, tenant_id)
+    body, octets = await read_json(request, KeyRequest)
+
+    async def make() -> StoredAnswer:
+        key = await services(request).certify.request(scope, uuid, body.algorithm, body.address)
+        location = f"{_BASE}/{tenant_id}/keys/{format_id(Prefix.KEY, key.id)}"
+        return StoredAnswer(201, render.json_bytes(_key(key)), location)
+
+    return await answer_once(request, scope, f"POST keys {tenant_id}", octets, make)
+
+
+@router.get("/tenants/{tenant_id}/keys", summary="Keys", responses={200: {"model": KeyList}})
+async def list_keys(request: Request, scope: Operator, tenant_id: str) -> Response:
+    found = await services(request).certify.keys(scope, id_in_path(Prefix.TENANT, tenant_id))
+    return render.json_response(render.all_listed(found, _key))
+
+
+@router.put(
+    "/tenants/{tenant_id}/keys/{key_id}/certificate",
+    summary="Install the certificate of a key and make it the active one",
+    responses={200: {"model": KeyDocument}},
+    openapi_extra={"x-impact": "write"},
+)
+@takes(CertificateRequest)
+async def install_certificate(request: Request, scope: Operator, tenant_id: str, key_id: str) -> Response:
+    tenant, key = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.KEY, key_id)
+    body, _ = await read_json(request, CertificateRequest)
+    record = await services(request).certify.install(scope, tenant, key, body.certificate, body.chain)
+    return render.json_response(_key(record))
+
+
+def _client(summary: ClientSummary) -> dict[str, Any]:
+    return {
+        "id": format_id(Prefix.CLIENT, summary.id),
+        "name": summary.name,
+        "scopes": sorted(summary.scopes),
+        "active": summary.active,
+        "created_at": render.moment(summary.created_at),
+    }
+
+
+def _sender(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "client_id": format_id(Prefix.CLIENT, row["client_id"]),
+        "address": row["address"],
+        "options": None if row["options"] is None else sorted(row["options"]),
+        "quota_per_day": row["quota_per_day"],
+    }
+
+
+def _key(record: KeyRecord) -> dict[str, Any]:
+    return {
+        "id": format_id(Prefix.KEY, record.id),
+        "purpose": record.purpose,
+        "state": record.state,
+        "csr": record.csr_pem,
+        "certificate": None if record.certificate_der is None else _pem(record.certificate_der),
+        "not_after": render.moment(record.not_after),
+        "created_at": render.moment(record.created_at),
+    }
+
+
+def _pem(der: bytes) -> str:
+    lines = textwrap.wrap(base64.b64encode(der).decode("ascii"), 64)
+    return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])

@@ -1,0 +1,223 @@
+"""Operator: tenants, their life cycle, accounts and addresses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from demail_gateway.api import render
+from demail_gateway.api.access import Operator
+from demail_gateway.api.documents import (
+    AccountDocument,
+    AccountList,
+    AddressDocument,
+    AddressList,
+    TenantDocument,
+    TenantList,
+)
+from demail_gateway.api.fields import Cursor, id_in_path
+from demail_gateway.api.openapi import takes
+from demail_gateway.api.requests import answer_once, read_json
+from demail_gateway.api.requests import services_of as services
+from demail_gateway.api.schemas import (
+    AccountChanges,
+    AccountRequest,
+    AddressRequest,
+    TenantChanges,
+    TenantRequest,
+    TransitionRequest,
+)
+from demail_gateway.application.ports import AccountRecord, AddressRecord, StoredAnswer, TenantRecord
+from demail_gateway.tenancy.identifiers import Prefix, format_id
+
+router = APIRouter(tags=["operator: tenants"])
+
+BASE = "/v1/operator"
+
+
+@router.post(
+    "/tenants",
+    status_code=201,
+    summary="Create a tenant (at the step `interested`)",
+    responses={201: {"model": TenantDocument}},
+    openapi_extra={"x-idempotency": "optional", "x-impact": "write"},
+)
+@takes(TenantRequest)
+async def create_tenant(request: Request, scope: Operator) -> Response:
+    body, octets = await read_json(request, TenantRequest)
+
+    async def make() -> StoredAnswer:
+        record = await services(request).administer.create_tenant(
+            scope, body.slug, body.name, body.kind, public_body=body.public_body
+        )
+        location = f"{BASE}/tenants/{format_id(Prefix.TENANT, record.id)}"
+        return StoredAnswer(201, render.json_bytes(tenant_json(record)), location)
+
+    return await answer_once(request, scope, "POST tenants", octets, make)
+
+
+@router.get("/tenants", summary="List tenants", responses={200: {"model": TenantList}})
+async def list_tenants(
+    request: Request,
+    scope: Operator,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor | None = None,
+) -> Response:
+    page = await services(request).administer.tenants(scope, limit, cursor)
+    return render.json_response(render.listed(page, tenant_json))
+
+
+@router.get("/tenants/{tenant_id}", summary="One tenant", responses={200: {"model": TenantDocument}})
+async def read_tenant(request: Request, scope: Operator, tenant_id: str) -> Response:
+    record = await services(request).administer.tenant(scope, id_in_path(Prefix.TENANT, tenant_id))
+    return render.json_response(tenant_json(record))
+
+
+@router.patch(
+    "/tenants/{tenant_id}",
+    summary="Change name, public_body, permissions or policy (merge patch)",
+    responses={200: {"model": TenantDocument}},
+    openapi_extra={"x-impact": "write"},
+)
+@takes(TenantChanges)
+async def change_tenant(request: Request, scope: Operator, tenant_id: str) -> Response:
+    uuid = id_in_path(Prefix.TENANT, tenant_id)
+    body, _ = await read_json(request, TenantChanges)
+    changes = body.changes()
+    if "permissions" in changes:
+        changes["permissions"] = frozenset(body.permissions)
+    if "policy" in changes:
+        changes["policy"] = body.policy.model_dump(exclude_unset=True)
+    record = await services(request).administer.change_tenant(scope, uuid, changes)
+    return render.json_response(tenant_json(record))
+
+
+@router.post(
+    "/tenants/{tenant_id}/transitions",
+    summary="Take a step of the life cycle (GWT-60 to GWT-62)",
+    responses={200: {"model": TenantDocument}},
+    openapi_extra={"x-idempotency": "optional", "x-impact": "write"},
+)
+@takes(TransitionRequest)
+async def take_step(request: Request, scope: Operator, tenant_id: str) -> Response:
+    """A gate that is not met: 409 `gate-not-met`, and `errors` names what is missing under `/evidence/…`."""
+    uuid = id_in_path(Prefix.TENANT, tenant_id)
+    body, octets = await read_json(request, TransitionRequest)
+    effects = None if body.effects is None else body.effects.model_dump()
+
+    async def make() -> StoredAnswer:
+        record = await services(request).administer.transition(scope, uuid, body.to, body.reason, effects, body.items())
+        return StoredAnswer(200, render.json_bytes(tenant_json(record)), None)
+
+    return await answer_once(request, scope, f"POST transitions {tenant_id}", octets, make)
+
+
+@router.post(
+    "/tenants/{tenant_id}/accounts",
+    status_code=201,
+    summary="Add a De-Mail account of the tenant",
+    responses={201: {"model": AccountDocument}},
+    openapi_extra={"x-idempotency": "optional", "x-impact": "write"},
+)
+@takes(AccountRequest)
+async def create_account(request: Request, scope: Operator, tenant_id: str) -> Response:
+    uuid = id_in_path(Prefix.TENANT, tenant_id)
+    body, octets = await read_json(request, AccountRequest)
+
+    async def make() -> StoredAnswer:
+        record = await services(request).administer.create_account(
+            scope,
+            uuid,
+            body.connection_id,
+            body.holder,
+            body.state,
+            retrieval_entitlement=body.retrieval_entitlement,
+            natural_person=body.natural_person,
+        )
+        location = f"{BASE}/tenants/{tenant_id}/accounts/{format_id(Prefix.ACCOUNT, record.id)}"
+        return StoredAnswer(201, render.json_bytes(_account(record)), location)
+
+    return await answer_once(request, scope, f"POST accounts {tenant_id}", octets, make)
+
+
+@router.get("/tenants/{tenant_id}/accounts", summary="Accounts", responses={200: {"model": AccountList}})
+async def list_accounts(request: Request, scope: Operator, tenant_id: str) -> Response:
+    found = await services(request).administer.accounts(scope, id_in_path(Prefix.TENANT, tenant_id))
+    return render.json_response(render.all_listed(found, _account))
+
+
+@router.patch(
+    "/tenants/{tenant_id}/accounts/{account_id}",
+    summary="Mirror what the provider reports of an account (ADR-50)",
+    responses={200: {"model": AccountDocument}},
+    openapi_extra={"x-impact": "write"},
+)
+@takes(AccountChanges)
+async def change_account(request: Request, scope: Operator, tenant_id: str, account_id: str) -> Response:
+    tenant, account = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.ACCOUNT, account_id)
+    body, _ = await read_json(request, AccountChanges)
+    record = await services(request).administer.change_account(scope, tenant, account, body.changes())
+    return render.json_response(_account(record))
+
+
+@router.post(
+    "/tenants/{tenant_id}/addresses",
+    status_code=201,
+    summary="Assign a De-Mail address",
+    responses={201: {"model": AddressDocument}},
+    openapi_extra={"x-idempotency": "optional", "x-impact": "write"},
+)
+@takes(AddressRequest)
+async def create_address(request: Request, scope: Operator, tenant_id: str) -> Response:
+    """`account_id` may be left out when the tenant has one account."""
+    uuid = id_in_path(Prefix.TENANT, tenant_id)
+    body, octets = await read_json(request, AddressRequest)
+
+    async def make() -> StoredAnswer:
+        record = await services(request).administer.create_address(scope, uuid, body.address, body.account_id)
+        return StoredAnswer(201, render.json_bytes(_address(record)), f"{BASE}/tenants/{tenant_id}/addresses")
+
+    return await answer_once(request, scope, f"POST addresses {tenant_id}", octets, make)
+
+
+@router.get("/tenants/{tenant_id}/addresses", summary="Addresses", responses={200: {"model": AddressList}})
+async def list_addresses(request: Request, scope: Operator, tenant_id: str) -> Response:
+    found = await services(request).administer.addresses(scope, id_in_path(Prefix.TENANT, tenant_id))
+    return render.json_response(render.all_listed(found, _address))
+
+
+def tenant_json(record: TenantRecord) -> dict[str, Any]:
+    return {
+        "id": format_id(Prefix.TENANT, record.id),
+        "slug": record.slug,
+        "name": record.name,
+        "kind": record.kind,
+        "public_body": record.public_body,
+        "state": record.state,
+        "effects": dict(record.effects),
+        "permissions": sorted(record.permissions),
+        "policy": dict(record.policy),
+        "created_at": render.moment(record.created_at),
+    }
+
+
+def _account(record: AccountRecord) -> dict[str, Any]:
+    return {
+        "id": format_id(Prefix.ACCOUNT, record.id),
+        "connection_id": format_id(Prefix.CONNECTION, record.connection_id),
+        "holder": record.holder,
+        "state": record.state,
+        "retrieval_entitlement": record.retrieval_entitlement,
+        "natural_person": record.natural_person,
+    }
+
+
+def _address(record: AddressRecord) -> dict[str, Any]:
+    return {
+        "id": format_id(Prefix.ADDRESS, record.id),
+        "account_id": format_id(Prefix.ACCOUNT, record.account_id),
+        "address": record.address,
+    }

@@ -1,0 +1,88 @@
+"""Keeping the revocation lists of all connections fresh: without them no proof is decided (IN-26, DIR-35)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from demail_gateway.application.ports import Clock, Connection, Installation, Observe
+from demail_gateway.core.errors import CertificateMalformed
+
+_RETRY_S = 15.0
+_EARLIER = 0.2
+"""Part of a list's remaining life that is left when the next one is fetched."""
+
+
+class RevocationSourceUnavailable(Exception):
+    """The list could not be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationList:
+    """A list as read; its signature is checked where a certificate is judged by it."""
+
+    der: bytes
+    issuer_sha256: str
+    """SHA-256 over the issuer's name, lower-case hex."""
+    this_update: datetime
+    next_update: datetime | None
+
+
+class RefreshRevocation:
+    """Fetches every list that a connection names.
+
+    `fetch` returns the octets behind a URL or raises RevocationSourceUnavailable; `read` reads DER or PEM or raises
+    CertificateMalformed.
+    """
+
+    def __init__(
+        self,
+        installation: Installation,
+        fetch: Callable[[str], Awaitable[bytes]],
+        read: Callable[[bytes], RevocationList],
+        clock: Clock,
+        observe: Observe,
+        *,
+        longest_s: float = 3600.0,
+    ) -> None:
+        self._installation = installation
+        self._fetch = fetch
+        self._read = read
+        self._clock = clock
+        self._observe = observe
+        self._longest_s = longest_s
+
+    async def __call__(self) -> float:
+        """Fetches all lists; returns in how many seconds to do it again: sooner when one failed or soon ends.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        waits = [self._longest_s]
+        for url in _urls(await self._installation.connections()):
+            waits.append(await self._refresh(url))
+        return min(waits)
+
+    async def _refresh(self, url: str) -> float:
+        now = self._clock()
+        try:
+            fresh = self._read(await self._fetch(url))
+        except (RevocationSourceUnavailable, CertificateMalformed) as error:
+            self._observe("crl_unavailable", source=url, error=type(error).__name__)
+            return min(_RETRY_S, self._longest_s)
+        await self._installation.store_crl(
+            fresh.issuer_sha256, url, fresh.der, fresh.this_update, fresh.next_update, now
+        )
+        self._observe("crl_stored", source=url, octets=len(fresh.der))
+        if fresh.next_update is None:
+            return self._longest_s
+        left_s = (fresh.next_update - now).total_seconds() * (1 - _EARLIER)
+        return max(left_s, min(_RETRY_S, self._longest_s))
+
+
+def _urls(connections: Sequence[Connection]) -> list[str]:
+    """Of active connections, each once."""
+    named = [connection.profile.get("crl_urls") for connection in connections if connection.active]
+    lists = [urls for urls in named if isinstance(urls, list | tuple)]
+    return [*dict.fromkeys(url for urls in lists for url in urls if isinstance(url, str))]
