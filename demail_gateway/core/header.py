@@ -30,7 +30,7 @@ MAX_HEADER_OCTETS = 2 * 1024 * 1024
 MAX_FIELDS = 5_000
 
 _FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_NEXT_FIELD = re.compile(rb"(?<=\r\n)(?![ \t])")
+_FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _TOKEN = re.compile(r"[ \t]*[^ \t]+")
 
 
@@ -149,12 +149,13 @@ def read_header(block: bytes) -> Header:
     """
     if len(block) > MAX_HEADER_OCTETS:
         raise MalformedMessage("message-unparsable")
-    parts = _NEXT_FIELD.split(block, maxsplit=MAX_FIELDS)
-    if not parts[-1]:
-        parts.pop()
-    if not parts or len(parts) > MAX_FIELDS:
+    *ended, last = _FIELD_END.split(block, maxsplit=MAX_FIELDS)
+    raws = [raw + b"\r\n" for raw in ended]
+    if last:
+        raws.append(last)
+    if not 0 < len(raws) <= MAX_FIELDS:
         raise MalformedMessage("message-unparsable")
-    return Header(tuple(map(HeaderField, parts)))
+    return Header(tuple(map(HeaderField, raws)))
 
 
 def fold(name: str, value: str) -> bytes:
