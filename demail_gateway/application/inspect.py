@@ -1,0 +1,136 @@
+"""Checking files offline: messages, confirmations, notifications, evidence packages, journal exports (`verify`).
+
+No database, no network. Trust comes from the caller alone: a file or package never supplies its own anchor. What a file
+says is checked for the moment given, by default now; a package for the moment of its first check (IN-26, GWT-91).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from demail_gateway.core.address import TrustedDomains
+from demail_gateway.core.checker import check_message
+from demail_gateway.core.checks import Check, Outcome, worst
+from demail_gateway.core.confirmation_check import check_confirmation
+from demail_gateway.core.confirmation_reading import is_confirmation, read_confirmation
+from demail_gateway.core.errors import MalformedMessage
+from demail_gateway.core.findings import Severity
+from demail_gateway.core.header import Octets, read_message
+from demail_gateway.core.integrity import IntegrityResult, check_integrity, checks
+from demail_gateway.core.notification_check import check_notification, is_notification, read_notification_message
+from demail_gateway.core.primitives import Judge, Verifier, XmlSignatures
+from demail_gateway.core.vocabulary import Protection
+
+REMARKS_ONLY = frozenset({"integrity-tag-c", "integrity-tag-l", "integrity-tag-q"})
+"""Tags that IN-5, IN-6 and the rule on `l` let pass: findings of severity E that are remarks to a reader of files."""
+
+
+class Kind(StrEnum):
+    MESSAGE = "message"
+    CONFIRMATION = "confirmation"
+    NOTIFICATION = "notification"
+    EVIDENCE_PACKAGE = "evidence-package"
+    JOURNAL = "journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found about one file."""
+
+    kind: Kind
+    outcome: Outcome
+    checks: tuple[Check, ...]
+    message_id: str | None = None
+    """De-Mail message id; of a package the gateway's own id of the message."""
+    mode: Protection = Protection.NONE
+    algorithm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The cryptography that inspecting needs."""
+
+    verifier: Verifier
+    xml_signatures: XmlSignatures
+    judge: Judge
+    """With the caller's anchors and revocation lists."""
+    judge_with: Callable[[Sequence[bytes], Sequence[bytes]], Judge]
+    """The same anchors, with further certificates for paths and further revocation lists (DER)."""
+    manifest_signer: Callable[[bytes, bytes], bytes]
+    """Signature and manifest → certificate (DER) of the signer. Raises CmsInvalid."""
+    trusted: TrustedDomains
+    """De-Mail domains of the trust list; for system addresses (CO-2)."""
+
+
+def inspect_message(octets: bytes, tools: Tools, at: datetime) -> Inspection:
+    """A message file (.eml) of any class. Never raises for anything it contains."""
+    try:
+        message = read_message(octets)
+    except MalformedMessage as error:
+        failed = Check("message.readable", Outcome.FAILED, error.reason, "RFC 5322; MF-31")
+        return Inspection(Kind.MESSAGE, Outcome.FAILED, (failed,))
+    if is_confirmation(message.header):
+        return _confirmation(message, tools, at)
+    if is_notification(message.header):
+        return _notification(message, tools, at)
+    integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
+    found = (*checks(integrity), *_matrix(message))
+    return _inspection(Kind.MESSAGE, message, integrity, worst(check.outcome for check in found), found)
+
+
+def _confirmation(message: Octets, tools: Tools, at: datetime) -> Inspection:
+    report = check_confirmation(
+        read_confirmation(message, tools.xml_signatures),
+        correlation=None,
+        sent=None,
+        verifier=tools.verifier,
+        judge=tools.judge,
+        trusted=tools.trusted,
+        at=at,
+    )
+    integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
+    found = (*checks(integrity), *report.checks)
+    return _inspection(Kind.CONFIRMATION, message, integrity, report.outcome, found)
+
+
+def _notification(message: Octets, tools: Tools, at: datetime) -> Inspection:
+    report = check_notification(
+        read_notification_message(message),
+        correlation=None,
+        sent=None,
+        verifier=tools.verifier,
+        judge=tools.judge,
+        trusted=tools.trusted,
+        at=at,
+    )
+    integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
+    return _inspection(Kind.NOTIFICATION, message, integrity, report.outcome, (*checks(integrity), *report.checks))
+
+
+def _inspection(
+    kind: Kind, message: Octets, integrity: IntegrityResult, outcome: Outcome, found: tuple[Check, ...]
+) -> Inspection:
+    message_id = message.header.value("x-de-mail-message-id")
+    return Inspection(kind, outcome, found, message_id, integrity.protection, integrity.algorithm)
+
+
+def _matrix(message: Octets) -> tuple[Check, ...]:
+    """Findings of the message checker as checks of their own; warnings are remarks and do not count."""
+    source = "TR 01201-3.4 §3.1.1; MF-31"
+    findings = check_message(message)
+    if not findings:
+        return (Check("header.matrix", Outcome.PASSED, "", source),)
+    return tuple(
+        Check(
+            f"header.matrix.{finding.code}",
+            Outcome.FAILED
+            if finding.severity is Severity.ERROR and finding.code not in REMARKS_ONLY
+            else Outcome.NOT_APPLICABLE,
+            finding.header,
+            source,
+        )
+        for finding in findings
+    )
