@@ -82,15 +82,15 @@ class Element(NamedTuple):
     def raw(self) -> bytes:
         return self.buffer[self.start : self.end]
 
-    def children(self) -> list[Element]:
-        """Elements inside; raises DerError for a primitive one and for more than MAX_ELEMENTS."""
+    def children(self, limit: int = MAX_ELEMENTS) -> list[Element]:
+        """Elements inside; raises DerError for a primitive one and for more than `limit`."""
         if not self.tag & 0x20:
             raise DerError("not constructed")
         found, at = [], self.body
         while at < self.end:
             found.append(_element(self.buffer, at, self.end))
             at = found[-1].end
-            if len(found) > MAX_ELEMENTS:
+            if len(found) > limit:
                 raise DerError("too many elements")
         return found
 
