@@ -492,6 +492,8 @@ class NewEvidence:
     validation: Mapping[str, Sequence[bytes]]
     """Certificates and revocation lists the verdict rests on: ``certificates``, ``crls`` (GWT-90)."""
     at: datetime
+    recheck_at: datetime | None = None
+    """When an indeterminate verdict is made anew; the octets stay on the work list until then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from demail_gateway.application.ports import WorkKind
-from demail_gateway.core.delivery import Clocks, Delivery, derive, transitions
+from demail_gateway.core.delivery import Clocks, CopyDelivery, Delivery, derive, transitions
 from demail_gateway.core.vocabulary import HandOver
 from demail_gateway.storage.rows import to_jsonb
 from demail_gateway.storage.standing import COPY_WORK, Standing
@@ -104,12 +104,12 @@ class Changes:
         )
 
 
-def settled_by_evidence(standing: Standing, delivery: Delivery) -> Iterable[UUID]:
+def settled_by_evidence(standing: Standing, delivery: Delivery) -> Iterable[CopyDelivery]:
     """Copies whose hand-over a proof has settled although the gateway itself does not know its end."""
     known = {copy.id: copy.hand_over for copy in standing.facts.copies}
     for copy in delivery.copies:
         if known[copy.id] in (HandOver.WAITING, HandOver.UNCERTAIN) and copy.hand_over is not known[copy.id]:
-            yield copy.id
+            yield copy
 
 
 def _columns(width: int, rows: Iterable[Iterable[Any]]) -> list[list[Any]]:

@@ -8,7 +8,6 @@ from typing import Any
 from demail_gateway.application.ports import EventView, EvidenceView, MessageView, RecipientView
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.journal import journal_time
-from demail_gateway.core.journal import journal_time
 from demail_gateway.core.vocabulary import Direction, MessageState, RecipientKind, RecipientState
 from demail_gateway.storage.envelope import TenantKeys
 from demail_gateway.storage.rows import from_jsonb, head_of_message, name_of_attachment, open_document, options_of

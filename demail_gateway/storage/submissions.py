@@ -1,0 +1,204 @@
+"""Taking messages (ports.Submissions): what is known of a sender, accepting in one round trip, withdrawing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from demail_gateway.application.ports import (
+    Accepted,
+    AcceptResult,
+    IdempotencyKey,
+    MessageView,
+    NewMessage,
+    SenderContext,
+    StoredAnswer,
+    UploadFacts,
+)
+from demail_gateway.core.delivery import CLOCKS, Clocks, may_cancel
+from demail_gateway.core.errors import Conflict, NotFound
+from demail_gateway.core.vocabulary import SYSTEM_LOCAL_PARTS, AccountState, AuthLevel, HandOver
+from demail_gateway.storage.acceptance import accept_arguments, actor_of, inline_contents, place_of_answer
+from demail_gateway.storage.changes import Changes, Entry
+from demail_gateway.storage.content_keys import ContentKeys
+from demail_gateway.storage.contents import ATTACHMENT, insert_contents
+from demail_gateway.storage.engine import statement_driver, tenant_driver
+from demail_gateway.storage.reading import PostgresReading
+from demail_gateway.storage.rows import from_jsonb
+from demail_gateway.storage.standing import COPY_WORK, fetch_standings, lock_messages
+from demail_gateway.storage.uploads import Uploads
+from demail_gateway.tenancy.identifiers import Prefix, format_id
+from demail_gateway.tenancy.lifecycle import may_send
+from demail_gateway.tenancy.scope import TenantScope
+
+_ACCEPT = f"SELECT * FROM accept_message({', '.join(f'${n}' for n in range(1, 47))})"  # noqa: S608  numbers of parameters alone
+_ANSWER = "SELECT request_sha256, status, location, dek, sealed_body FROM idempotency_key"
+_LOCK_WORK = "SELECT FROM outbox WHERE tenant_id = $1 AND kind = ANY($2::text[]) AND subject_id = ANY($3::uuid[])"
+_LOCK_COPIES = "SELECT id, hand_over FROM message_copy WHERE tenant_id = $1 AND message_id = $2 ORDER BY id FOR UPDATE"
+
+
+class PostgresSubmissions:
+    """ports.Submissions on PostgreSQL. `court_addresses` belong to the installation (LAW-2)."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        keys: ContentKeys,
+        *,
+        court_addresses: frozenset[str] = frozenset(),
+        clocks: Clocks = CLOCKS,
+    ) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._court_addresses = court_addresses
+        self._clocks = clocks
+        self._reading = PostgresReading(engine, keys)
+        self._uploads = Uploads(engine, keys)
+
+    async def context(self, scope: TenantScope, sender: str | None, now: datetime) -> SenderContext:
+        async with statement_driver(self._engine) as connection:
+            found = await connection.fetchval(
+                "SELECT sender_context($1, $2, $3, $4)", scope.tenant_id, scope.client_id, sender, now
+            )
+        if found is None:
+            raise NotFound
+        return _context(scope.tenant_id, from_jsonb(found), self._court_addresses)
+
+    async def accept(
+        self, scope: TenantScope, message: NewMessage, key: IdempotencyKey, answer: StoredAnswer, config_version: int
+    ) -> Accepted:
+        keys = await self._keys.of(scope.tenant_id)
+        contents = inline_contents(keys, message)
+        values = accept_arguments(scope, keys, message, contents, key, answer, config_version)
+        large = [content for content in contents if content.data is None]
+        try:
+            if not large:
+                async with statement_driver(self._engine) as connection:
+                    row = await connection.fetchrow(_ACCEPT, *values)
+            else:
+                async with tenant_driver(self._engine, scope.tenant_id) as connection:
+                    await insert_contents(connection, scope.tenant_id, ATTACHMENT, large, message.created_at)
+                    row = await connection.fetchrow(_ACCEPT, *values)
+                    if row["result"] != AcceptResult.ACCEPTED:
+                        raise _NotNew(row)
+        except asyncpg.NoDataFoundError as error:
+            raise NotFound from error
+        except _NotNew as known:
+            row = known.row
+        return await self._accepted(scope, key, row)
+
+    async def replay(self, scope: TenantScope, key: IdempotencyKey) -> Accepted | None:
+        async with tenant_driver(self._engine, scope.tenant_id) as connection:
+            row = await connection.fetchrow(
+                f"{_ANSWER} WHERE tenant_id = $1 AND client_id = $2 AND key = $3",
+                scope.tenant_id,
+                scope.client_id,
+                key.key,
+            )
+        if row is None:
+            return None
+        if row["request_sha256"] != key.request_sha256:
+            return Accepted(AcceptResult.REUSED)
+        if row["status"] is None:
+            raise Conflict("idempotency-in-progress")
+        return Accepted(AcceptResult.REPLAYED, await self._answer(scope, key, row))
+
+    async def upload(
+        self,
+        scope: TenantScope,
+        upload_id: UUID,
+        filename: str,
+        content_type: str,
+        chunks: AsyncIterator[bytes],
+        limit_bytes: int,
+        expected_sha256: bytes | None,
+        now: datetime,
+    ) -> UploadFacts:
+        return await self._uploads.store(
+            scope, upload_id, filename, content_type, chunks, limit_bytes, expected_sha256, now
+        )
+
+    async def uploads(self, scope: TenantScope, ids: Sequence[UUID]) -> Mapping[UUID, UploadFacts]:
+        return await self._uploads.facts(scope, ids)
+
+    async def cancel(self, scope: TenantScope, message_id: UUID, now: datetime) -> MessageView:
+        async with tenant_driver(self._engine, scope.tenant_id) as connection:
+            await self._cancel(connection, scope, message_id, now)
+        return await self._reading.message(scope, message_id)
+
+    async def _cancel(self, connection: Any, scope: TenantScope, message_id: UUID, now: datetime) -> None:
+        tenant_id = scope.tenant_id
+        if not await lock_messages(connection, tenant_id, [message_id]):
+            raise NotFound
+        standing = (await fetch_standings(connection, tenant_id, [message_id]))[message_id]
+        copies = [copy.id for copy in standing.facts.copies]
+        await connection.fetch(f"{_LOCK_WORK} ORDER BY id FOR UPDATE", tenant_id, list(COPY_WORK), copies)
+        # a worker records an attempt at a copy without locking the message: look once more, now that nobody can
+        hand_overs = dict(await connection.fetch(_LOCK_COPIES, tenant_id, message_id))
+        if not may_cancel(standing.facts) or set(hand_overs.values()) & {HandOver.UNCERTAIN, HandOver.TAKEN}:
+            raise Conflict("not-cancellable")
+        changes = Changes(now, self._clocks)
+        for copy in standing.facts.copies:
+            if copy.hand_over is HandOver.WAITING:
+                standing = standing.with_copy(copy.id, HandOver.CANCELLED, now)
+                changes.plan_copy(copy.id, None)
+        changes.settle(standing)
+        changes.journal.append(Entry("message.cancelled", format_id(Prefix.MESSAGE, message_id), {}, actor_of(scope)))
+        await changes.write(connection, tenant_id)
+
+    async def _accepted(self, scope: TenantScope, key: IdempotencyKey, row: Any) -> Accepted:
+        if row["result"] == "running":
+            raise Conflict("idempotency-in-progress")
+        result = AcceptResult(row["result"])
+        if result is not AcceptResult.REPLAYED:
+            return Accepted(result)
+        return Accepted(result, await self._answer(scope, key, row))
+
+    async def _answer(self, scope: TenantScope, key: IdempotencyKey, row: Any) -> StoredAnswer:
+        keys = await self._keys.of(scope.tenant_id, [row["dek"]])
+        place = place_of_answer(scope.client_id, key.key)
+        body = keys.open(place.table, place.row, row["dek"]).open(place, row["sealed_body"])
+        return StoredAnswer(row["status"], body, row["location"])
+
+
+class _NotNew(Exception):
+    """Rolls back the contents of a submission that turned out not to be new."""
+
+    def __init__(self, row: Any) -> None:
+        super().__init__()
+        self.row = row
+
+
+def _context(tenant_id: UUID, found: Mapping[str, Any], court_addresses: frozenset[str]) -> SenderContext:
+    account = found["account_id"]
+    sending = may_send(found["state"], found["effects"], found["permissions"])
+    extra_local_parts = found["system_local_parts"] or ()
+    return SenderContext(
+        config_version=found["config_version"],
+        tenant_id=tenant_id,
+        tenant_state=found["state"],
+        tenant_sending=sending and (account is None or found["connection_active"]),
+        permissions=frozenset(found["permissions"]),
+        policy=found["policy"],
+        account_id=UUID(account) if account else None,
+        account_holder=found["holder"] or "",
+        account_state=AccountState(found["account_state"] or AccountState.UNKNOWN),
+        retrieval_entitlement=bool(found["retrieval_entitlement"]),
+        natural_person=bool(found["natural_person"]),
+        connection_id=UUID(found["connection_id"]) if found["connection_id"] else None,
+        auth_level=AuthLevel(found["auth_level"] or AuthLevel.NORMAL),
+        provider_domains=frozenset(found["domains"] or ()),
+        system_local_parts=frozenset(part.lower() for part in (*SYSTEM_LOCAL_PARTS.values(), *extra_local_parts)),
+        court_addresses=court_addresses,
+        may_use={
+            address: None if options is None else frozenset(options) for address, options in found["may_use"].items()
+        },
+        tenant_addresses=frozenset(found["addresses"]),
+        provider_limits=found["limits"] or {},
+        quota_used={name: int(number) for name, number in found["quota"].items()},
+    )
