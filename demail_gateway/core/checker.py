@@ -8,28 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
 
 from demail_gateway.core.address import is_system_local_part, parse_address
 from demail_gateway.core.dates import parse_date
 from demail_gateway.core.encoded_words import decode_words
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
 from demail_gateway.core.findings import Finding, Severity, finding
-from demail_gateway.core.header import (
-    MAX_LINE_OCTETS,
-    NEWLINE_NORMALISED,
-    NO_BODY_SEPARATOR,
-    SOFT_LINE_OCTETS,
-    Header,
-    Octets,
-    read_message,
-)
+from demail_gateway.core.header import Header, Octets, read_message
 from demail_gateway.core.integrity import signature_required
 from demail_gateway.core.integrity_field import CERTIFICATE, INTEGRITY, read_field, tag_list
 from demail_gateway.core.limits import GUIDELINE
 from demail_gateway.core.matrix import KNOWN_VERSIONS, LATEST, matrix_findings, submission_findings
 from demail_gateway.core.metadata import OPTION_FIELDS, Metadata, read_metadata
 from demail_gateway.core.mime import leaves, read_parts
+from demail_gateway.core.octet_checks import field_findings, octet_findings
 from demail_gateway.core.recipients import parse_mailboxes, parse_recipients
 from demail_gateway.core.vocabulary import (
     SYSTEM_LOCAL_PARTS,
@@ -52,7 +44,7 @@ def check_message(message: Octets | bytes) -> tuple[Finding, ...]:
     except MalformedMessage:
         return (finding("message-unparsable"),)
     facts = _Facts(octets.header, read_metadata(octets.header))
-    found = set(_octet_findings(octets))
+    found = set(octet_findings(octets))
     found.update(matrix_findings(octets.header, facts.message_class, facts.version))
     for check in (*_DRAFT_CHECKS, *_MESSAGE_CHECKS):
         found.update(check(facts))
@@ -64,7 +56,7 @@ def check_submission(header: Header) -> tuple[Finding, ...]:
     """All findings about a draft's header section as submitted to a provider (MF-27), sorted, each once."""
     facts = _Facts(header, read_metadata(header), submission=True)
     found = set(submission_findings(header))
-    found.update(_field_findings(header))
+    found.update(field_findings(header))
     for check in _DRAFT_CHECKS:
         found.update(check(facts))
     return tuple(sorted(found))
@@ -84,47 +76,6 @@ class _Facts:
     def version(self) -> str:
         version = self.metadata.version
         return version if version in KNOWN_VERSIONS else LATEST
-
-
-def _octet_findings(octets: Octets) -> Iterator[Finding]:
-    data = octets.data
-    if NEWLINE_NORMALISED in octets.findings:
-        yield finding("newline")
-    if NO_BODY_SEPARATOR in octets.findings:
-        yield finding("no-body-separator")
-    pairs = data.count(b"\r\n")
-    if data.count(b"\r") != pairs or data.count(b"\n") != pairs:
-        yield finding("bare-newline")
-    if b"\0" in data:
-        yield finding("nul-octet")
-    if GUIDELINE.gross_bytes is not None and len(data) > GUIDELINE.gross_bytes:
-        yield finding("size")
-    yield from _field_findings(octets.header)
-    yield from _line_findings(_longest_body_line(octets), "body")
-    if octets.header.first("content-type") and not octets.header.first("mime-version"):
-        yield finding("mime-version-missing")
-
-
-def _field_findings(header: Header) -> Iterator[Finding]:
-    for item in header.fields:
-        if not item.raw.isascii():
-            yield finding("header-8bit", item.lower)
-        if len(item.raw) > SOFT_LINE_OCTETS:
-            yield from _line_findings(max(map(len, item.raw.split(b"\r\n"))), item.lower)
-
-
-def _line_findings(longest: int, header: str) -> Iterator[Finding]:
-    if longest > MAX_LINE_OCTETS:
-        yield finding("line-too-long", header)
-    elif longest > SOFT_LINE_OCTETS:
-        yield finding("line-over-78", header)
-
-
-def _longest_body_line(octets: Octets) -> int:
-    stream = BytesIO(octets.data)  # shares the octets; lines are made one at a time
-    stream.seek(octets.body_offset)
-    tail = len(octets.data) - max(octets.data.rfind(b"\n") + 1, octets.body_offset)
-    return max(max(map(len, stream), default=2) - 2, tail)
 
 
 def _message_type(facts: _Facts) -> Iterator[Finding]:
