@@ -10,12 +10,13 @@ from starlette.responses import Response
 
 from demail_gateway.api.access import MessageReader
 from demail_gateway.api.fields import id_in_path
+from demail_gateway.api.paths import TENANT
 from demail_gateway.api.ranges import content_response
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.core.errors import NotFound
 from demail_gateway.tenancy.identifiers import Prefix
 
-router = APIRouter(tags=["messages"])
+router = APIRouter(prefix=TENANT, tags=["messages"])
 
 _BYTES = {"description": "Octets", "content": {"application/octet-stream": {}}}
 _NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)

@@ -10,11 +10,12 @@ from demail_gateway.api import render
 from demail_gateway.api.access import EvidenceReader
 from demail_gateway.api.documents import EvidenceList
 from demail_gateway.api.fields import id_in_path
+from demail_gateway.api.paths import TENANT
 from demail_gateway.api.ranges import content_response
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.tenancy.identifiers import Prefix
 
-router = APIRouter(tags=["evidence"])
+router = APIRouter(prefix=TENANT, tags=["evidence"])
 
 
 @router.get("/messages/{message_id}/evidence", summary="Proofs of a message", responses={200: {"model": EvidenceList}})

@@ -12,12 +12,13 @@ from demail_gateway.api import render
 from demail_gateway.api.access import InboxReader
 from demail_gateway.api.documents import MessageList
 from demail_gateway.api.fields import Cursor, Line, Moment
+from demail_gateway.api.paths import TENANT
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.routes.messages import shown_to
 from demail_gateway.application.ports import MessageFilter
 from demail_gateway.core.vocabulary import Direction, MessageState
 
-router = APIRouter(tags=["inbox"])
+router = APIRouter(prefix=TENANT, tags=["inbox"])
 
 
 @router.get("/inbox", summary="Inbound De-Mail, newest first", responses={200: {"model": MessageList}})

@@ -12,10 +12,11 @@ from demail_gateway.api import render
 from demail_gateway.api.access import Reader
 from demail_gateway.api.documents import LimitsDocument
 from demail_gateway.api.fields import Line
+from demail_gateway.api.paths import TENANT
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.core.options import OPTION_NAMES, PROFILES
 
-router = APIRouter(tags=["limits"])
+router = APIRouter(prefix=TENANT, tags=["limits"])
 
 
 @router.get(

@@ -15,6 +15,7 @@ from demail_gateway.api.documents import EventList, ForecastDocument, MessageDoc
 from demail_gateway.api.edge import note
 from demail_gateway.api.fields import Cursor, Line, Moment, id_in_path
 from demail_gateway.api.openapi import takes
+from demail_gateway.api.paths import TENANT
 from demail_gateway.api.problems import Problem, invalid
 from demail_gateway.api.requests import answer_response, idempotency_key, parse_json, read_body, require_media_type
 from demail_gateway.api.requests import services_of as services
@@ -28,7 +29,7 @@ from demail_gateway.core.vocabulary import Direction, MessageState
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import TenantScope
 
-router = APIRouter(tags=["messages"])
+router = APIRouter(prefix=TENANT, tags=["messages"])
 
 
 @router.post(

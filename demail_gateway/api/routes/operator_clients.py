@@ -24,6 +24,7 @@ from demail_gateway.api.documents import (
 )
 from demail_gateway.api.fields import id_in_path
 from demail_gateway.api.openapi import takes
+from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import CertificateRequest, ClientChanges, ClientRequest, KeyRequest, SenderRequest
@@ -31,9 +32,9 @@ from demail_gateway.application.ports import ClientSummary, KeyRecord, StoredAns
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import Scope
 
-router = APIRouter(tags=["operator: clients"])
+router = APIRouter(prefix=OPERATOR, tags=["operator: clients"])
 
-_BASE = "/v1/operator/tenants"
+_BASE = f"{OPERATOR}/tenants"
 
 
 @router.post(

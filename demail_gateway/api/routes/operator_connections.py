@@ -14,13 +14,14 @@ from demail_gateway.api.access import Operator
 from demail_gateway.api.documents import ConnectionDocument, ConnectionList, JournalList
 from demail_gateway.api.fields import Cursor, id_in_path
 from demail_gateway.api.openapi import takes
+from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import ConnectionChanges, ConnectionRequest
 from demail_gateway.application.ports import Connection, StoredAnswer
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 
-router = APIRouter(tags=["operator: connections"])
+router = APIRouter(prefix=OPERATOR, tags=["operator: connections"])
 
 
 @router.post(
@@ -36,7 +37,7 @@ async def create_connection(request: Request, scope: Operator) -> Response:
 
     async def make() -> StoredAnswer:
         made = await services(request).administer.create_connection(scope, body.name, body.auth_level, body.profile)
-        location = f"/v1/operator/connections/{format_id(Prefix.CONNECTION, made.id)}"
+        location = f"{OPERATOR}/connections/{format_id(Prefix.CONNECTION, made.id)}"
         return StoredAnswer(201, render.json_bytes(_connection(made)), location)
 
     return await answer_once(request, scope, "POST connections", octets, make)

@@ -20,6 +20,7 @@ from demail_gateway.api.documents import (
 )
 from demail_gateway.api.fields import Cursor, id_in_path
 from demail_gateway.api.openapi import takes
+from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import (
@@ -33,9 +34,7 @@ from demail_gateway.api.schemas import (
 from demail_gateway.application.ports import AccountRecord, AddressRecord, StoredAnswer, TenantRecord
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 
-router = APIRouter(tags=["operator: tenants"])
-
-BASE = "/v1/operator"
+router = APIRouter(prefix=OPERATOR, tags=["operator: tenants"])
 
 
 @router.post(
@@ -53,7 +52,7 @@ async def create_tenant(request: Request, scope: Operator) -> Response:
         record = await services(request).administer.create_tenant(
             scope, body.slug, body.name, body.kind, public_body=body.public_body
         )
-        location = f"{BASE}/tenants/{format_id(Prefix.TENANT, record.id)}"
+        location = f"{OPERATOR}/tenants/{format_id(Prefix.TENANT, record.id)}"
         return StoredAnswer(201, render.json_bytes(tenant_json(record)), location)
 
     return await answer_once(request, scope, "POST tenants", octets, make)
@@ -137,7 +136,7 @@ async def create_account(request: Request, scope: Operator, tenant_id: str) -> R
             retrieval_entitlement=body.retrieval_entitlement,
             natural_person=body.natural_person,
         )
-        location = f"{BASE}/tenants/{tenant_id}/accounts/{format_id(Prefix.ACCOUNT, record.id)}"
+        location = f"{OPERATOR}/tenants/{tenant_id}/accounts/{format_id(Prefix.ACCOUNT, record.id)}"
         return StoredAnswer(201, render.json_bytes(_account(record)), location)
 
     return await answer_once(request, scope, f"POST accounts {tenant_id}", octets, make)
@@ -178,7 +177,7 @@ async def create_address(request: Request, scope: Operator, tenant_id: str) -> R
 
     async def make() -> StoredAnswer:
         record = await services(request).administer.create_address(scope, uuid, body.address, body.account_id)
-        return StoredAnswer(201, render.json_bytes(_address(record)), f"{BASE}/tenants/{tenant_id}/addresses")
+        return StoredAnswer(201, render.json_bytes(_address(record)), f"{OPERATOR}/tenants/{tenant_id}/addresses")
 
     return await answer_once(request, scope, f"POST addresses {tenant_id}", octets, make)
 

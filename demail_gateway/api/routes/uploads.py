@@ -15,13 +15,14 @@ from demail_gateway.api.access import Sender
 from demail_gateway.api.digest_header import sha256_of
 from demail_gateway.api.documents import UploadDocument
 from demail_gateway.api.multipart import FilePart
+from demail_gateway.api.paths import TENANT
 from demail_gateway.api.problems import invalid
 from demail_gateway.api.requests import answer_once, idempotency_key, too_large
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.application.ports import StoredAnswer, UploadFacts
 from demail_gateway.tenancy.scope import TenantScope
 
-router = APIRouter(tags=["attachments"])
+router = APIRouter(prefix=TENANT, tags=["attachments"])
 
 MULTIPART = "multipart/form-data"
 _FORM_OVERHEAD_BYTES = 16 * 1024
