@@ -6,7 +6,7 @@ without `inbox:private` only that it exists (SND-91); a quarantined one gives it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -22,13 +22,11 @@ from demail_gateway.application.ports import (
     Submissions,
 )
 from demail_gateway.application.situation import effective_limits
-from demail_gateway.core.errors import Conflict, Forbidden, NotFound
+from demail_gateway.core.attachments import attachments_of
+from demail_gateway.core.errors import Conflict, Forbidden, MalformedMessage, NotFound
 from demail_gateway.core.limits import GUIDELINE_NORMAL, Limits, smallest_of
 from demail_gateway.core.vocabulary import AuthLevel, Direction
 from demail_gateway.tenancy.scope import Scope, TenantScope
-
-InboundAttachment = Callable[[bytes, int], tuple[str, str, bytes] | None]
-"""Filename, content type and octets of part `number` (from 1) of received octets; None if there is none."""
 
 
 def hidden(scope: TenantScope, view: MessageView) -> bool:
@@ -43,12 +41,9 @@ class EffectiveLimits:
 
 
 class Read:
-    def __init__(
-        self, reading: Reading, submissions: Submissions, inbound_attachment: InboundAttachment, clock: Clock
-    ) -> None:
+    def __init__(self, reading: Reading, submissions: Submissions, clock: Clock) -> None:
         self._reading = reading
         self._submissions = submissions
-        self._inbound_attachment = inbound_attachment
         self._clock = clock
 
     async def message(self, scope: TenantScope, message_id: UUID) -> MessageView:
@@ -100,10 +95,8 @@ class Read:
         _require_content(scope, view, risk_acknowledged=risk_acknowledged)
         if view.direction is Direction.OUTBOUND:
             return await self._reading.attachment(scope, message_id, number)
-        found = self._inbound_attachment(await self._reading.raw(scope, message_id, None), number)
-        if found is None:
-            raise NotFound
-        return found
+        octets = await self._reading.raw(scope, message_id, None)
+        return await asyncio.to_thread(_received, octets, number)
 
     async def limits(self, scope: TenantScope, sender: str | None) -> EffectiveLimits:
         """What holds for this client, and for `sender` where given (SND-60, SND-17)."""
@@ -112,6 +105,18 @@ class Read:
         if context.auth_level is not AuthLevel.HIGH:
             limits = smallest_of(limits, GUIDELINE_NORMAL)
         return EffectiveLimits(context, limits)
+
+
+def _received(octets: bytes, number: int) -> tuple[str, str, bytes]:
+    """An attachment of a received message. CPU work on hostile octets."""
+    try:
+        found = attachments_of(octets)
+    except MalformedMessage as error:
+        raise NotFound from error
+    if number > len(found):
+        raise NotFound
+    chosen = found[number - 1]
+    return chosen.filename, chosen.content_type, chosen.part.decode()
 
 
 def _require_direction(scope: TenantScope, direction: Direction) -> None:
