@@ -22,14 +22,13 @@ HOMES: dict[str, set[str]] = {
     "asn1crypto": {"trust"},
     # embedded makes databases and roles before there is any schema, and may not know storage
     "asyncpg": {"storage", "embedded"},
-    # what sends a wake-up is an adapter that bootstrap makes; the tasks themselves are in workers
-    "celery": {"workers", "bootstrap"},
+    "celery": {"workers"},  # what wakes them is in waking and needs no Celery
     "cryptography": {"trust", "storage"},  # storage: AESGCM alone, see below
     "dotenv": {"settings"},
     "fastapi": {"api", "console", "sandbox"},
     "httpx": {"providers", "webhooks", "cli"},  # cli: `demo` is a client of the REST interface like any other
     "jwt": {"application"},  # a codec of signed values, without clock or network, like pybase64 in core
-    "kombu": {"workers", "bootstrap"},
+    "kombu": {"workers"},
     "lxml": {"trust"},
     "prometheus_client": {"observability", "api"},
     "pybase64": {"core", "trust", "api", "sandbox"},
@@ -38,7 +37,7 @@ HOMES: dict[str, set[str]] = {
     "pydantic_settings": {"settings"},
     "pyhanko_certvalidator": {"trust"},
     "python_multipart": {"api"},
-    "redis": {"workers", "bootstrap"},
+    "redis": {"waking"},  # workers speak to it through Celery
     "rich": {"cli"},
     "signxml": {"trust"},
     "sqlalchemy": {"storage"},
