@@ -9,11 +9,9 @@ from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_report import SentCopy
 from demail_gateway.core.confirmation_situation import NOT_APPLICABLE, UNREADABLE, Result, Situation, passed_or
 from demail_gateway.core.confirmation_xml import collapsed
-from demail_gateway.core.errors import MalformedMessage
-from demail_gateway.core.header import read_message
+from demail_gateway.core.header import Octets
 from demail_gateway.core.metadata import OPTION_FIELDS, Metadata, read_metadata
 from demail_gateway.core.metadata_proof import prove_body
-from demail_gateway.core.recipients import RecipientLists
 from demail_gateway.core.vocabulary import ConfirmationKind
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -40,9 +38,9 @@ def body_proof(s: Situation) -> Result:
         return NOT_APPLICABLE
     if s.confirmation.contents is None:
         return UNREADABLE
-    if s.sent.octets is None:
+    if s.sent_message is None:
         return Result(Outcome.INDETERMINATE, ("body-proof-impossible",))
-    proof = prove_body(s.confirmation.contents, read_message(s.sent.octets).body)
+    proof = prove_body(s.confirmation.contents, s.sent_message.body)
     return Result(proof.outcome, proof.findings)
 
 
@@ -52,15 +50,16 @@ def submitted(s: Situation) -> Result:
         return NOT_APPLICABLE
     if s.confirmation.original is None:
         return UNREADABLE
-    changed = tuple(f"metadata-changed:{name}" for name in _changed_fields(s.confirmation.original, s.sent))
+    changed = tuple(
+        f"metadata-changed:{name}" for name in _changed_fields(s.confirmation.original, s.sent, s.sent_message)
+    )
     return Result(Outcome.FAILED if changed else Outcome.PASSED, changed)
 
 
-def _changed_fields(original: Metadata, sent: SentCopy) -> Iterator[str]:
+def _changed_fields(original: Metadata, sent: SentCopy, message: Octets | None) -> Iterator[str]:
     if original.sender != sent.sender:
         yield "x-de-mail-sender"
-    chosen = _chosen_as_submitted(sent)
-    if chosen is not None and not chosen.same_as(original.chosen_recipients):
+    if message is not None and not read_metadata(message.header).chosen_recipients.same_as(original.chosen_recipients):
         yield "x-de-mail-chosen-recipient"
     if collapsed(original.subject or "") != collapsed(sent.subject):
         yield "subject"
@@ -71,13 +70,6 @@ def _changed_fields(original: Metadata, sent: SentCopy) -> Iterator[str]:
         yield "x-de-mail-private-id"
     if original.reply_to != sent.reply_to:
         yield "reply-to"
-
-
-def _chosen_as_submitted(sent: SentCopy) -> RecipientLists | None:
-    try:
-        return None if sent.octets is None else read_metadata(read_message(sent.octets).header).chosen_recipients
-    except MalformedMessage:
-        return None
 
 
 def private_id(s: Situation) -> Result:

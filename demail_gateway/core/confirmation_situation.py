@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from demail_gateway.core.address import Address, TrustedDomains, parse_address
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_reading import Confirmation
 from demail_gateway.core.confirmation_report import SentCopy
 from demail_gateway.core.correlation import Correlation
-from demail_gateway.core.errors import AddressInvalid
+from demail_gateway.core.errors import AddressInvalid, MalformedMessage
+from demail_gateway.core.header import Octets, read_message
 from demail_gateway.core.primitives import CertificateVerdict, Judge, Verifier
 from demail_gateway.core.vocabulary import ConfirmationKind
 
@@ -44,7 +46,17 @@ class Situation:
     at: datetime
     verdicts: list[CertificateVerdict] = field(default_factory=list)
 
-    @property
+    @cached_property
+    def sent_message(self) -> Octets | None:
+        """The sent copy read; None if it is not kept or cannot be read."""
+        if self.sent is None or self.sent.octets is None:
+            return None
+        try:
+            return read_message(self.sent.octets)
+        except MalformedMessage:
+            return None
+
+    @cached_property
     def recipient(self) -> Address | None:
         """The recipient that the confirmation names (CO-15); None for a dispatch or when none can be told."""
         return None if self.confirmation.kind is ConfirmationKind.DISPATCH else named_recipient(self.confirmation)
