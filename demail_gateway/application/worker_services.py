@@ -21,6 +21,11 @@ from demail_gateway.application.revocation import RefreshRevocation
 
 Close = Callable[[], Awaitable[None]]
 
+QUEUE = "demail"
+"""Celery's queue, a list in Redis."""
+DRAIN_TASK = "demail.drain"
+"""The one task: a turn of a tenant; its only argument is the tenant's id."""
+
 
 class Turns(Waker, Protocol):
     """The queue of tenants' turns."""

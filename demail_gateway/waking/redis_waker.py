@@ -17,9 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from demail_gateway.application.ports import Observe, Randomness
+from demail_gateway.application.worker_services import DRAIN_TASK, QUEUE
 
-QUEUE = "demail"
-DRAIN_TASK = "demail.drain"
 KEPT_S = 5
 """How long a wake-up stands for others. It is taken back when its turn begins; only a lost one lasts that long."""
 _TIMEOUT_S = 1.0
@@ -35,7 +34,7 @@ return 0
 class RedisWaker:
     """Meets the port `Waker`. Belongs to the event loop that first uses it."""
 
-    def __init__(self, url: str, randomness: Randomness, observe: Observe) -> None:
+    def __init__(self, url: str, randomness: Randomness, observe: Observe, *, queue: str = QUEUE) -> None:
         self._redis = Redis.from_url(
             url,
             socket_timeout=_TIMEOUT_S,
@@ -45,19 +44,20 @@ class RedisWaker:
         self._script = self._redis.register_script(_WAKE)
         self._randomness = randomness
         self._observe = observe
+        self._queue = queue
 
     async def wake(self, tenant_id: UUID) -> None:
         """Gives the tenant a turn unless one is waiting already. Never raises: the sweeper finds what was not woken."""
-        message = drain_message(tenant_id, self._randomness(16))
+        message = drain_message(tenant_id, self._randomness(16), self._queue)
         try:
-            await self._script(keys=[_key(tenant_id), QUEUE], args=[KEPT_S, message])
+            await self._script(keys=[self._key(tenant_id), self._queue], args=[KEPT_S, message])
         except (RedisError, OSError) as error:
             self._observe("wake_failed", tenant=tenant_id, error=type(error).__name__)
 
     async def begun(self, tenant_id: UUID) -> None:
         """A turn begins: whatever is committed from now on needs a wake-up of its own. Call before the first claim."""
         try:
-            await self._redis.delete(_key(tenant_id))
+            await self._redis.delete(self._key(tenant_id))
         except (RedisError, OSError) as error:
             self._observe("wake_failed", tenant=tenant_id, error=type(error).__name__)
 
@@ -71,9 +71,12 @@ class RedisWaker:
     async def close(self) -> None:
         await self._redis.aclose()
 
+    def _key(self, tenant_id: UUID) -> str:
+        return f"{self._queue}:wake:{tenant_id}"
 
-def drain_message(tenant_id: UUID, random: bytes) -> str:
-    """The task "drain this tenant" as a Celery worker reads it from the list `QUEUE`."""
+
+def drain_message(tenant_id: UUID, random: bytes, queue: str = QUEUE) -> str:
+    """The task "drain this tenant" as a Celery worker reads it from the list `queue`."""
     task_id = str(UUID(bytes=random, version=4))
     body = json.dumps([[str(tenant_id)], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
     headers = {
@@ -93,7 +96,7 @@ def drain_message(tenant_id: UUID, random: bytes) -> str:
         "correlation_id": task_id,
         "reply_to": "",
         "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": QUEUE},
+        "delivery_info": {"exchange": "", "routing_key": queue},
         "priority": 0,
         "body_encoding": "base64",
         "delivery_tag": task_id,
@@ -106,7 +109,3 @@ def drain_message(tenant_id: UUID, random: bytes) -> str:
         "properties": properties,
     }
     return json.dumps(envelope)
-
-
-def _key(tenant_id: UUID) -> str:
-    return f"demail:wake:{tenant_id}"
