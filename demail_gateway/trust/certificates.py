@@ -78,15 +78,6 @@ def public_key_of(der: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey | 
     return key if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) else None
 
 
-def is_certificate(der: bytes) -> bool:
-    """True if `parse_certificate` takes it."""
-    try:
-        parse_certificate(der)
-    except CertificateMalformed:
-        return False
-    return True
-
-
 def fingerprint(der: bytes) -> str:
     """SHA-256 over the DER, lower-case hex."""
     return hashlib.sha256(der).hexdigest()

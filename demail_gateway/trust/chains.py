@@ -6,7 +6,7 @@ One mechanism for RSA, NIST and brainpool authorities: `cryptography.x509.verifi
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -46,8 +46,8 @@ class PathFinder:
         """DER certificates. Raises CertificateMalformed."""
         self.anchors = tuple(dict.fromkeys(anchors))
         self.intermediates = tuple(dict.fromkeys(intermediates))
-        self._anchors = _readable(self.anchors)
-        self._intermediates = _readable(self.intermediates)
+        self._anchors = [_parsed(der) for der in self.anchors]
+        self._intermediates = [_parsed(der) for der in self.intermediates]
         self._paths: dict[bytes, _Path] = {}
 
     def find(self, certificate_der: bytes, at: datetime) -> tuple[bytes, ...]:
@@ -103,15 +103,24 @@ def _run(work: Coroutine[Any, Any, ValidationPath]) -> ValidationPath:
     raise ValueError("path validation wanted to wait")
 
 
-def _readable(certificates: Iterable[bytes]) -> list[asn1_x509.Certificate]:
-    found = []
-    for der in certificates:
-        parse_certificate(der)
-        try:
-            found.append(asn1_x509.Certificate.load(der, strict=True))
-        except _UNREADABLE as error:
-            raise CertificateMalformed("anchor or intermediate cannot be read") from error
-    return found
+def can_be_issuer(der: bytes) -> bool:
+    """True if both libraries can read the certificate, so that it may stand among anchors and intermediates."""
+    try:
+        _parsed(der)
+    except CertificateMalformed:
+        return False
+    return True
+
+
+def _parsed(der: bytes) -> asn1_x509.Certificate:
+    parse_certificate(der)
+    try:
+        certificate = asn1_x509.Certificate.load(der, strict=True)
+        # Read late otherwise, in the middle of somebody else's path.
+        _ = certificate.native, certificate.key_usage_value
+    except _UNREADABLE as error:
+        raise CertificateMalformed("anchor or intermediate cannot be read") from error
+    return certificate
 
 
 def _spanned(chain: tuple[bytes, ...]) -> _Path:

@@ -9,8 +9,8 @@ from itertools import pairwise
 from cryptography import x509
 
 from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict
-from demail_gateway.trust.certificates import is_certificate, parse_certificate
-from demail_gateway.trust.chains import PathFinder
+from demail_gateway.trust.certificates import parse_certificate
+from demail_gateway.trust.chains import PathFinder, can_be_issuer
 from demail_gateway.trust.revocation import RevocationIndex, StatusAnswer
 
 
@@ -43,7 +43,7 @@ class PathJudge:
 
         Those that cannot be read are passed over: they come from the other side.
         """
-        more = (*self._finder.intermediates, *filter(is_certificate, intermediates))
+        more = (*self._finder.intermediates, *filter(can_be_issuer, intermediates))
         finder = PathFinder(self._finder.anchors, more)
         return self._with(finder, self._index)
 

@@ -11,10 +11,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from pyhanko_certvalidator.path import ValidationPath
 
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict
 from demail_gateway.trust.authority import Profile, TestAuthority
+from demail_gateway.trust.chains import _run
 from demail_gateway.trust.cms import der
 from demail_gateway.trust.keys import PrivateKey, generate_key
 from demail_gateway.trust.paths import PathJudge
@@ -183,6 +185,26 @@ def test_malformed_certificates_are_named(centre: Centre, now: datetime) -> None
         PathJudge([centre.root.certificate_der], [b"x"])
 
 
+def test_certificate_that_only_one_library_reads_leads_nowhere(centre: Centre, now: datetime) -> None:
+    """An extension that `cryptography` does not know and asn1crypto cannot read (subjectDirectoryAttributes)."""
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.9"), b"\x04\x01x")
+    der = _self_signed(generate_key("p256"), now, ca=True, extension=odd)
+    with pytest.raises(CertificateMalformed):
+        PathJudge([der])
+    judge = centre.judge().with_intermediates([der])
+    assert judge.judge(centre.end, now).chain
+    assert judge.judge(der, now).findings == ("certificate-untrusted",)
+
+
+def test_work_that_waits_for_the_network_is_given_up() -> None:
+    async def wait() -> ValidationPath:
+        await asyncio.sleep(0)
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="wait"):
+        _run(wait())
+
+
 def test_found_paths_are_kept_and_do_not_grow_without_bound(centre: Centre, now: datetime) -> None:
     judge = centre.judge()
     paths = judge._finder._paths
@@ -258,11 +280,15 @@ def test_list_of_another_authority_says_nothing(centre: Centre, now: datetime) -
     assert centre.judge([centre.root.crl(now, DAY)] * 2).judge(centre.end, now).status is UNKNOWN
 
 
-def _self_signed(key: PrivateKey, now: datetime, *, ca: bool = False) -> bytes:
+def _self_signed(
+    key: PrivateKey, now: datetime, *, ca: bool = False, extension: x509.ExtensionType | None = None
+) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TEST self")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), 5, now - DAY, now + DAY)
     if ca:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 

@@ -83,3 +83,9 @@ def test_sample_document_is_a_pdf_of_its_own() -> None:
     metadata = next(stream for stream in _streams(pdf) if b"pdfaid" in stream)
     assert b"Gewerbesteuerbescheid 2026" in metadata
     assert b"Stadt" in metadata
+
+
+def test_what_typst_cannot_set_is_named_without_its_text() -> None:
+    with pytest.raises(ComposeFailed) as caught:
+        confirmation_pdf("x", [("geheim",)], "y", None, AT)  # type: ignore[list-item]
+    assert "geheim" not in str(caught.value)

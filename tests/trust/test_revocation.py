@@ -108,15 +108,22 @@ def test_hold_can_be_lifted_and_nothing_else(root: TestAuthority, end: bytes, no
     held = _crl(root, hours[1], (serial, hours[0], x509.ReasonFlags.certificate_hold))
     lifted = _crl(root, hours[3])
     compromised = _crl(root, hours[1], (serial, hours[0], x509.ReasonFlags.key_compromise))
+    unexplained = _crl(root, hours[1], (serial, hours[0], None))
     assert _status(root, end, hours[2], held, lifted) is REVOKED
     assert _status(root, end, hours[4], held) is REVOKED
     assert _status(root, end, hours[4], held, lifted) is GOOD
     assert _status(root, end, hours[4], compromised, lifted) is REVOKED
+    assert _status(root, end, hours[4], unexplained, lifted) is REVOKED
 
 
 def test_old_hash_in_a_list_says_nothing(root: TestAuthority, end: bytes, now: datetime) -> None:
     crl = _crl(root, now, hash_algorithm=hashes.SHA224())
     assert _status(root, end, now, crl) is UNKNOWN
+
+
+def test_unknown_algorithm_in_a_list_says_nothing(root: TestAuthority, end: bytes, now: datetime) -> None:
+    known, unknown = bytes.fromhex("06082a8648ce3d040302"), bytes.fromhex("06082a8648ce3d040363")
+    assert _status(root, end, now, _crl(root, now).replace(known, unknown)) is UNKNOWN
 
 
 def test_issuer_that_may_not_sign_lists_says_nothing(root: TestAuthority, end: bytes, now: datetime) -> None:

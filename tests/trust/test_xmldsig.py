@@ -3,10 +3,12 @@ from __future__ import annotations
 import base64
 import subprocess
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from lxml import etree
 from signxml.algorithms import SignatureConstructionMethod
@@ -371,6 +373,22 @@ def test_signature_of_another_certificate_with_the_same_key_info_fails(signed: b
         XMLDSIG.verify(signed.replace(mine, other))
 
 
+def test_weak_key_does_not_count(signed: bytes, authority: TestAuthority, now: datetime) -> None:
+    """IN-14."""
+    key = rsa.generate_private_key(65537, 1024)
+    weak = authority.issue(key.public_key(), "smime", "T", not_before=now, not_after=now + timedelta(days=1))
+    with pytest.raises(ComposeFailed):
+        XMLDSIG.sign(XML, SoftwareSigner(key, weak))
+    with pytest.raises(XmlSignatureInvalid, match="does not hold"):
+        XMLDSIG.verify(_signxml_sign(SoftwareSigner(key, weak), "rsa-sha256"))
+
+
+def test_canonicalisation_of_the_reference_may_be_left_out(tmp_path: Path, signer_of: SignerOf) -> None:
+    signer = signer_of("p256", Profile.PROVIDER_SIGNATURE)
+    theirs = _xmlsec1_sign(tmp_path, signer, XML, "http://www.w3.org/TR/2001/REC-xml-c14n-20010315", transforms=1)
+    assert XMLDSIG.verify(theirs).certificate_der == signer.certificate_der
+
+
 def test_unsigned_document_is_invalid() -> None:
     with pytest.raises(XmlSignatureInvalid):
         XMLDSIG.verify(XML)
@@ -409,15 +427,23 @@ def _xmlsec1_says_ok(directory: Path, authority: TestAuthority, signed: bytes) -
 
 
 def _xmlsec1_sign(
-    directory: Path, signer: SoftwareSigner, xml: bytes, c14n: str, *, place: bytes = b"", inside: str = ""
+    directory: Path,
+    signer: SoftwareSigner,
+    xml: bytes,
+    c14n: str,
+    *,
+    place: bytes = b"",
+    inside: str = "",
+    transforms: int = 2,
 ) -> bytes:
     kind = "rsa" if signer.scheme == "rsa" else "ecdsa"
+    second = f'<ds:Transform Algorithm="{c14n}">{inside}</ds:Transform>' if transforms == 2 else ""
     template = f"""<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:SignedInfo>
 <ds:CanonicalizationMethod Algorithm="{c14n}">{inside}</ds:CanonicalizationMethod>
 <ds:SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#{kind}-sha384"/>
 <ds:Reference URI=""><ds:Transforms>
 <ds:Transform Algorithm="http://www.w3.org/2000/09/xmldsig#enveloped-signature"/>
-<ds:Transform Algorithm="{c14n}">{inside}</ds:Transform></ds:Transforms>
+{second}</ds:Transforms>
 <ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha512"/><ds:DigestValue/></ds:Reference>
 </ds:SignedInfo><ds:SignatureValue/><ds:KeyInfo><ds:X509Data/></ds:KeyInfo></ds:Signature>""".encode()
     if place:

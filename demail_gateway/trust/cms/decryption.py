@@ -1,12 +1,11 @@
 """Decrypting CMS (RFC 5652 §6, RFC 5083): AES-GCM and -CBC, reading also the 3DES of S/MIME 3.1.
 
-Whoever sends crafted ciphertexts learns nothing but success or failure: a content key that cannot be recovered is
-replaced by a random one, the content is decrypted all the same, and there is one error for everything (RFC 3218).
+Whoever sends crafted ciphertexts learns nothing but success or failure: there is one error for everything, and where
+the padding of a key transport could give something away, a random key takes the place of a broken one (RFC 3218).
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -46,8 +45,8 @@ _GCM_TAG_BYTES = 16
 def decrypt(der: bytes, key: PrivateKey, certificate_der: bytes) -> bytes:
     """The entity inside an EnvelopedData or AuthEnvelopedData, DER or BER, for the recipient `certificate_der`.
 
-    EnvelopedData is not authenticated: what comes out of it may have been changed on the way (EFAIL), so only a
-    signature inside says who wrote it.
+    EnvelopedData is not authenticated: what comes out may have been changed on the way (EFAIL) or, one time in 256
+    with a broken PKCS #1 v1.5 key transport, be noise. Only a signature inside says who wrote what.
 
     Raises:
         CmsInvalid: the structure cannot be read, or its cipher is not permitted; found without any key.
@@ -58,9 +57,9 @@ def decrypt(der: bytes, key: PrivateKey, certificate_der: bytes) -> bytes:
     sealed, recipient, wrapped = read_cms(der, lambda kind, element: _addressed(_read(kind, element), names))
     if recipient is None or wrapped is None:
         raise DecryptionFailed
-    content_key = recipient.content_key(wrapped, key)
-    if content_key is None or len(content_key) != sealed.cipher.key_bytes:
-        content_key = os.urandom(sealed.cipher.key_bytes)
+    content_key = recipient.content_key(wrapped, key, sealed.cipher.key_bytes)
+    if content_key is None:
+        raise DecryptionFailed
     return _opened(sealed, content_key)
 
 

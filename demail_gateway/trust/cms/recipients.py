@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
@@ -68,13 +69,21 @@ class KeyTransport:
     def for_names(self, names: RecipientNames) -> bytes | None:
         return self.wrapped if names.match(self.identifier) else None
 
-    def content_key(self, wrapped: bytes, key: PrivateKey) -> bytes | None:
-        """The content key, or None; with PKCS #1 v1.5 OpenSSL answers broken padding with random octets, as wanted."""
+    def content_key(self, wrapped: bytes, key: PrivateKey, size: int) -> bytes | None:
+        """The content key of `size` octets, or None.
+
+        With PKCS #1 v1.5 never None for an RSA key: OpenSSL answers broken padding with random octets, and whatever
+        else goes wrong becomes a random key too, so that nobody learns anything about the padding (RFC 3218 §2.3).
+        """
+        if not isinstance(key, rsa.RSAPrivateKey):
+            return None
+        instead = os.urandom(size) if self.algorithm.identifier == RSA_ENCRYPTION else None
         try:
             fill = _padding(self.algorithm)
-            return key.decrypt(wrapped, fill) if isinstance(key, rsa.RSAPrivateKey) and fill is not None else None
+            found = None if fill is None else key.decrypt(wrapped, fill)
         except ValueError:
-            return None
+            return instead
+        return found if found is not None and len(found) == size else instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +98,20 @@ class KeyAgreement:
     def for_names(self, names: RecipientNames) -> bytes | None:
         return next((wrapped for identifier, wrapped in self.recipients if names.match(identifier)), None)
 
-    def content_key(self, wrapped: bytes, key: PrivateKey) -> bytes | None:
+    def content_key(self, wrapped: bytes, key: PrivateKey, size: int) -> bytes | None:
+        """The content key of `size` octets, or None: unlike padding, a broken key wrap gives nothing away."""
         hash_algorithm = READABLE_AGREEMENTS.get(self.algorithm.identifier)
         wrap = self.algorithm.parameters
         if not isinstance(key, ec.EllipticCurvePrivateKey) or hash_algorithm is None or wrap is None:
             return None
         try:
-            size = READABLE_WRAPS[read_algorithm(wrap).identifier]
+            wrap_bytes = READABLE_WRAPS[read_algorithm(wrap).identifier]
             public = _ephemeral_key(self.originator, key.curve)
-            wrapping = agreed_key(key, public, hash_algorithm, wrap.raw, size, self.user_material)
-            return aes_key_unwrap(wrapping, wrapped)
+            wrapping = agreed_key(key, public, hash_algorithm, wrap.raw, wrap_bytes, self.user_material)
+            found = aes_key_unwrap(wrapping, wrapped)
         except (ValueError, KeyError, InvalidUnwrap):
             return None
+        return found if len(found) == size else None
 
 
 def read_recipient(element: Element) -> KeyTransport | KeyAgreement | None:

@@ -6,8 +6,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +19,7 @@ from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.certificates import der_to_pem
 from demail_gateway.trust.cms import ContentCipher, RsaTransport, decrypt, der, encrypt
 from demail_gateway.trust.cms.decryption import MAX_3DES_BYTES
-from demail_gateway.trust.keys import SoftwareSigner
+from demail_gateway.trust.keys import PrivateKey, SoftwareSigner
 
 SignerOf = Callable[..., SoftwareSigner]
 
@@ -114,6 +117,31 @@ def test_every_recipient_decrypts_and_nobody_else(signer_of: SignerOf, cipher: C
     other = signer_of(KINDS[-1])
     with pytest.raises(DecryptionFailed):
         decrypt(sealed, other.key, other.certificate_der)
+
+
+def test_content_key_of_another_length_is_one_more_failure(signer_of: SignerOf) -> None:
+    """A key of 16 octets under AES-256, wrapped as it should be; every way of wrapping."""
+    for kind, transport in (("rsa-3072", "oaep"), ("rsa-3072", "pkcs1"), ("p256", "oaep")):
+        holder = signer_of(kind)
+        sealed = encrypt(ENTITY, [holder.certificate_der], rsa_transport=transport)
+        version, infos, content, mac = der.parse(_inner(sealed)).children()
+        kind_of, algorithm, body = content.children()
+        shorter = der.tlv(0x30, der.oid("2.16.840.1.101.3.4.1.6"), algorithm.children()[1].raw)
+        parts = (version.raw, infos.raw, der.tlv(0x30, kind_of.raw, shorter, body.raw), mac.raw)
+        with pytest.raises(DecryptionFailed):
+            decrypt(_info("1.2.840.113549.1.9.16.1.23", der.tlv(0x30, *parts)), holder.key, holder.certificate_der)
+
+
+def test_ciphertext_longer_than_the_modulus_is_one_more_failure(signer_of: SignerOf) -> None:
+    holder = signer_of("rsa-3072")
+    for transport in RsaTransport:
+        sealed = encrypt(ENTITY, [holder.certificate_der], rsa_transport=transport)
+        version, infos, *rest = der.parse(_inner(sealed)).children()
+        number, name, algorithm, wrapped = infos.children()[0].children()
+        info = der.tlv(0x30, number.raw, name.raw, algorithm.raw, der.tlv(4, wrapped.value + b"\x00"))
+        parts = (version.raw, der.tlv(0x31, info), *(part.raw for part in rest))
+        with pytest.raises(DecryptionFailed):
+            decrypt(_info("1.2.840.113549.1.9.16.1.23", der.tlv(0x30, *parts)), holder.key, holder.certificate_der)
 
 
 def test_recipient_is_named_once(signer_of: SignerOf) -> None:
@@ -229,6 +257,135 @@ def test_3des_is_limited_in_size(signer_of: SignerOf) -> None:
     content = der.tlv(0x30, der.oid("1.2.840.113549.1.7.1"), algorithm, der.tlv(0x80, bytes(MAX_3DES_BYTES + 8)))
     sealed = _info("1.2.840.113549.1.7.3", der.tlv(0x30, der.integer(0), der.set_of([]), content))
     with pytest.raises(CmsInvalid, match="too large"):
+        decrypt(sealed, holder.key, holder.certificate_der)
+
+
+def _transport_with(sealed: bytes, algorithm: bytes) -> bytes:
+    """The structure with another key-encryption algorithm for its one RSA recipient."""
+    version, infos, *rest = der.parse(_inner(sealed)).children()
+    number, name, _, wrapped = infos.children()[0].children()
+    info = der.tlv(0x30, number.raw, name.raw, algorithm, wrapped.raw)
+    parts = (version.raw, der.tlv(0x31, info), *(part.raw for part in rest))
+    return _info("1.2.840.113549.1.9.16.1.23", der.tlv(0x30, *parts))
+
+
+OAEP = der.oid("1.2.840.113549.1.1.7")
+SHA256 = der.tlv(0x30, der.oid("2.16.840.1.101.3.4.2.1"))
+MD5 = der.tlv(0x30, der.oid("1.2.840.113549.2.5"))
+MGF1 = der.oid("1.2.840.113549.1.1.8")
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        der.tlv(0x30, OAEP),  # SHA-1 by default
+        der.tlv(0x30, OAEP, der.tlv(0x30)),
+        der.tlv(0x30, OAEP, der.tlv(0x30, der.tlv(0xA0, MD5))),
+        der.tlv(0x30, OAEP, der.tlv(0x30, der.tlv(0xA0))),
+        der.tlv(0x30, OAEP, der.tlv(0x30, der.tlv(0xA1, der.tlv(0x30, MGF1)))),
+        der.tlv(0x30, OAEP, der.tlv(0x30, der.tlv(0xA1, der.tlv(0x30, OAEP, SHA256)))),
+        der.tlv(0x30, der.oid("1.2.3.4")),
+    ],
+)
+def test_unknown_key_transport_is_one_more_failure(signer_of: SignerOf, algorithm: bytes) -> None:
+    holder = signer_of("rsa-3072")
+    changed = _transport_with(encrypt(ENTITY, [holder.certificate_der]), algorithm)
+    with pytest.raises(DecryptionFailed):
+        decrypt(changed, holder.key, holder.certificate_der)
+
+
+def _agreement_with(sealed: bytes, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
+    version, infos, *rest = der.parse(_inner(sealed)).children()
+    fields = change([child.raw for child in infos.children()[0].children()])
+    parts = (version.raw, der.tlv(0x31, der.tlv(0xA1, *fields)), *(part.raw for part in rest))
+    return _info("1.2.840.113549.1.9.16.1.23", der.tlv(0x30, *parts))
+
+
+STATIC = der.tlv(0xA0, der.tlv(0x30, der.tlv(0x30), der.integer(1)))
+NOT_EC = der.tlv(0xA0, der.tlv(0xA1, der.tlv(0x30, OAEP), der.tlv(3, b"\x00\x04")))
+ECDH = der.oid("1.3.132.1.11.1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fields: [fields[0], STATIC, *fields[2:]],
+        lambda fields: [fields[0], NOT_EC, *fields[2:]],
+        lambda fields: [*fields[:2], der.tlv(0xA1, der.tlv(4, b"other material")), *fields[2:]],
+        lambda fields: [*fields[:2], der.tlv(0x30, ECDH), *fields[3:]],
+        lambda fields: [*fields[:2], der.tlv(0x30, ECDH, der.tlv(0x30, OAEP)), *fields[3:]],
+        lambda fields: [*fields[:2], der.tlv(0x30, OAEP), *fields[3:]],
+    ],
+)
+def test_unknown_key_agreement_is_one_more_failure(
+    signer_of: SignerOf, change: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    holder = signer_of("p256")
+    changed = _agreement_with(encrypt(ENTITY, [holder.certificate_der]), change)
+    with pytest.raises(DecryptionFailed):
+        decrypt(changed, holder.key, holder.certificate_der)
+
+
+@pytest.mark.parametrize("kind", ["rsa-3072", "p256"])
+def test_certificate_without_key_identifier_is_found_by_name_alone(
+    tmp_path: Path, signer_of: SignerOf, key_of: Callable[[str], PrivateKey], now: datetime, kind: str
+) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    key = key_of(kind)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 5, now, now + timedelta(days=1))
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=False)
+    plain = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    assert decrypt(encrypt(ENTITY, [plain]), key, plain) == ENTITY
+    with pytest.raises(DecryptionFailed):
+        decrypt(_openssl_encrypt(tmp_path, signer_of(kind), "-aes-256-cbc", "-keyid"), key, plain)
+
+
+def test_cbc_can_be_changed_unnoticed_except_in_its_padding(signer_of: SignerOf) -> None:
+    """EFAIL: why a signature must be inside, and why GCM is the default."""
+    holder = signer_of("p256")
+    sealed = encrypt(ENTITY[:15], [holder.certificate_der], "aes-256-cbc")
+    iv = der.parse(_inner(sealed)).children()[2].children()[1].children()[1]
+
+    def changed(at: int) -> bytes:
+        return sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :]
+
+    assert decrypt(changed(iv.body), holder.key, holder.certificate_der) == b"B" + ENTITY[1:15]
+    with pytest.raises(DecryptionFailed):
+        decrypt(changed(iv.end - 1), holder.key, holder.certificate_der)
+
+
+def test_ciphertext_of_partial_blocks_is_one_more_failure(signer_of: SignerOf) -> None:
+    holder = signer_of("p256")
+    version, infos, content = der.parse(_inner(encrypt(ENTITY, [holder.certificate_der], "aes-256-cbc"))).children()
+    kind, algorithm, body = content.children()
+    for value in (b"", body.value[:-1]):
+        changed = der.tlv(0x30, kind.raw, algorithm.raw, der.tlv(0x80, value))
+        sealed = _info("1.2.840.113549.1.7.3", der.tlv(0x30, version.raw, infos.raw, changed))
+        with pytest.raises(DecryptionFailed):
+            decrypt(sealed, holder.key, holder.certificate_der)
+    pieces = der.tlv(0xA0, der.integer(1))
+    sealed = _info(
+        "1.2.840.113549.1.7.3", der.tlv(0x30, version.raw, infos.raw, der.tlv(0x30, kind.raw, algorithm.raw, pieces))
+    )
+    with pytest.raises(CmsInvalid, match="other pieces"):
+        decrypt(sealed, holder.key, holder.certificate_der)
+
+
+@pytest.mark.parametrize(
+    ("cipher", "parameters"),
+    [
+        ("2.16.840.1.101.3.4.1.42", der.tlv(4, bytes(8))),
+        ("2.16.840.1.101.3.4.1.42", der.tlv(2, bytes(16))),
+        ("1.2.840.113549.3.7", der.tlv(4, bytes(16))),
+        ("1.2.840.113549.3.7", b""),
+    ],
+)
+def test_parameters_of_ciphers_are_exact(signer_of: SignerOf, cipher: str, parameters: bytes) -> None:
+    holder = signer_of("p256")
+    algorithm = der.tlv(0x30, der.oid(cipher), parameters)
+    content = der.tlv(0x30, der.oid("1.2.840.113549.1.7.1"), algorithm, der.tlv(0x80, bytes(16)))
+    sealed = _info("1.2.840.113549.1.7.3", der.tlv(0x30, der.integer(0), der.set_of([]), content))
+    with pytest.raises(CmsInvalid, match="permitted"):
         decrypt(sealed, holder.key, holder.certificate_der)
 
 

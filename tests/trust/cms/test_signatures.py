@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,18 @@ from demail_gateway.trust.cms import (
     verify_detached,
     verify_enveloping,
 )
-from demail_gateway.trust.cms.algorithms import SIGNED_DATA
+from demail_gateway.trust.cms.algorithms import (
+    CONTENT_TYPE,
+    DATA,
+    HASH_OIDS,
+    MESSAGE_DIGEST,
+    SIGNED_DATA,
+    SIGNING_CERTIFICATE_V2,
+    SIGNING_TIME,
+    algorithm,
+    signature_algorithm,
+)
+from demail_gateway.trust.cms.verification import MAX_CERTIFICATES, MAX_SIGNERS
 from demail_gateway.trust.keys import PrivateKey, SoftwareSigner, generate_key
 
 SignerOf = Callable[..., SoftwareSigner]
@@ -122,6 +133,121 @@ def test_signing_a_digest_is_signing_its_content(signer_of: SignerOf, now: datet
     digest = hashlib.sha384(CONTENT).digest()
     signed = sign_digest_detached(digest, signer_of("p256"), at=now, hash_name=HashName.SHA384)
     assert verify_detached(signed, CONTENT).signers[0].algorithm == "sha384/ec-dsa"
+
+
+def test_attributes_do_not_pass_as_a_content(signer_of: SignerOf, now: datetime) -> None:
+    """The octets signed under a message, taken as a message of their own without attributes (RFC 5652 §5.4)."""
+    signed = sign_detached(CONTENT, signer_of("p256"), at=now)
+    version, hashes, content, certificates, infos = der.parse(signed).children()[1].children()[0].children()
+    fields = infos.children()[0].children()
+    stripped = der.tlv(der.SEQUENCE, *(field.raw for field in fields if field.tag != der.CONTEXT_CONSTRUCTED))
+    data = (version.raw, hashes.raw, content.raw, certificates.raw, der.tlv(der.SET, stripped))
+    forged = der.tlv(der.SEQUENCE, SIGNED_DATA, der.tlv(der.CONTEXT_CONSTRUCTED, der.tlv(der.SEQUENCE, *data)))
+    (attributes,) = [field for field in fields if field.tag == der.CONTEXT_CONSTRUCTED]
+    with pytest.raises(CmsInvalid, match="looks like signed attributes"):
+        verify_detached(forged, der.tlv(der.SET, attributes.value))
+
+
+def _with(signer: SoftwareSigner, *attributes: bytes, certificates: int = 1, signers: int = 1) -> bytes:
+    """A SignedData over CONTENT by hand, with exactly these signed attributes."""
+    digest_algorithm = algorithm(HASH_OIDS[HashName.SHA256])
+    signed = der.tlv(der.SET, *attributes)
+    info = der.tlv(
+        der.SEQUENCE,
+        der.integer(1),
+        der.tlv(der.SEQUENCE, *der.issuer_and_serial(signer.certificate_der)),
+        digest_algorithm,
+        der.tlv(der.CONTEXT_CONSTRUCTED, *attributes),
+        signature_algorithm(signer.scheme, HashName.SHA256),
+        der.tlv(der.OCTET_STRING, signer.sign_digest(HashName.SHA256, hashlib.sha256(signed).digest())),
+    )
+    data = der.tlv(
+        der.SEQUENCE,
+        der.integer(1),
+        der.set_of([digest_algorithm]),
+        der.tlv(der.SEQUENCE, DATA),
+        der.tlv(der.CONTEXT_CONSTRUCTED, *[signer.certificate_der] * certificates),
+        der.tlv(der.SET, *[info] * signers),
+    )
+    return der.tlv(der.SEQUENCE, SIGNED_DATA, der.tlv(der.CONTEXT_CONSTRUCTED, data))
+
+
+def _attribute(identifier: bytes, *values: bytes) -> bytes:
+    return der.tlv(der.SEQUENCE, identifier, der.tlv(der.SET, *values))
+
+
+def _ess(*parts: bytes) -> bytes:
+    certs = der.tlv(der.SEQUENCE, *([der.tlv(der.SEQUENCE, *parts)] if parts else []))
+    return _attribute(SIGNING_CERTIFICATE_V2, der.tlv(der.SEQUENCE, certs))
+
+
+TYPE = _attribute(CONTENT_TYPE, DATA)
+DIGEST = _attribute(MESSAGE_DIGEST, der.tlv(der.OCTET_STRING, hashlib.sha256(CONTENT).digest()))
+TIME = der.time(datetime(2026, 3, 2, 12, 0, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ([DIGEST], "content type does not fit"),
+        ([_attribute(CONTENT_TYPE, SIGNED_DATA), DIGEST], "content type does not fit"),
+        ([TYPE], "digest does not fit"),
+        ([TYPE, _attribute(MESSAGE_DIGEST, der.tlv(der.OCTET_STRING, bytes(32)))], "digest does not fit"),
+        ([TYPE, _attribute(MESSAGE_DIGEST, der.integer(1))], "digest does not fit"),
+        ([TYPE, DIGEST, DIGEST], "repeated"),
+        ([TYPE, DIGEST, _attribute(SIGNING_TIME, TIME, TIME)], "repeated"),
+        ([TYPE, DIGEST, _attribute(SIGNING_TIME)], "repeated"),
+        ([TYPE, DIGEST, _attribute(SIGNING_TIME, der.integer(1))], "not a time"),
+        ([TYPE, DIGEST, _ess()], "signing certificate"),
+        ([TYPE, DIGEST, _ess(der.tlv(der.OCTET_STRING, bytes(32)))], "signing certificate"),
+    ],
+)
+def test_signed_attributes_must_be_in_order(signer_of: SignerOf, attributes: list[bytes], reason: str) -> None:
+    with pytest.raises(CmsInvalid, match=reason):
+        verify_detached(_with(signer_of("p256"), *attributes), CONTENT)
+
+
+def test_signing_certificate_may_be_named_by_issuer_and_another_hash(signer_of: SignerOf) -> None:
+    signer = signer_of("p256")
+    own = signer.certificate_der
+    issuer, serial = der.issuer_and_serial(own)
+    digest = algorithm(HASH_OIDS[HashName.SHA384]), der.tlv(der.OCTET_STRING, hashlib.sha384(own).digest())
+    for number, holds in ((serial, True), (der.integer(1), False)):
+        names = der.tlv(der.SEQUENCE, der.tlv(der.CONTEXT_CONSTRUCTED | 4, issuer))
+        signed = _with(signer, TYPE, DIGEST, _ess(*digest, der.tlv(der.SEQUENCE, names, number)))
+        if holds:
+            assert verify_detached(signed, CONTENT).signers[0].signing_time is None
+        else:
+            with pytest.raises(CmsInvalid, match="signing certificate"):
+                verify_detached(signed, CONTENT)
+
+
+def test_unknown_attributes_are_passed_over(signer_of: SignerOf) -> None:
+    more = _attribute(der.oid("1.2.3.4"), der.integer(1), der.integer(2))
+    assert verify_detached(_with(signer_of("p256"), TYPE, DIGEST, more), CONTENT).signers
+
+
+def test_numbers_of_signers_and_certificates_are_limited(signer_of: SignerOf) -> None:
+    signer = signer_of("p256")
+    assert len(verify_detached(_with(signer, TYPE, DIGEST, signers=MAX_SIGNERS), CONTENT).signers) == MAX_SIGNERS
+    for signed in (
+        _with(signer, TYPE, DIGEST, signers=0),
+        _with(signer, TYPE, DIGEST, signers=MAX_SIGNERS + 1),
+        _with(signer, TYPE, DIGEST, certificates=MAX_CERTIFICATES + 1),
+    ):
+        with pytest.raises(CmsInvalid):
+            verify_detached(signed, CONTENT)
+
+
+def test_key_identifier_is_looked_up_among_several_certificates(tmp_path: Path, signer_of: SignerOf) -> None:
+    one, other = signer_of("p256"), signer_of("rsa-3072")
+    signed = _openssl_sign(tmp_path, one, ["-nocerts", "-keyid"], ())
+    known = [other.certificate_der, one.certificate_der]
+    assert verify_detached(signed, CONTENT, certificates=known).signers[0].certificate_der == one.certificate_der
+    with pytest.raises(CmsInvalid, match="missing"):
+        verify_detached(signed, CONTENT, certificates=known[:1])
+    with pytest.raises(CmsInvalid, match="certificate cannot be read"):
+        verify_detached(signed, CONTENT, certificates=[b"x"])
 
 
 def test_weak_key_neither_signs_nor_verifies(tmp_path: Path, authority: TestAuthority, now: datetime) -> None:
