@@ -32,7 +32,7 @@ HOMES: dict[str, set[str]] = {
     "lxml": {"trust"},
     "prometheus_client": {"observability", "api"},
     "pybase64": {"core", "trust", "api", "sandbox"},
-    "pydantic": {"api", "console", "sandbox", "settings"},
+    "pydantic": {"api", "console", "sandbox", "settings", "bootstrap"},  # bootstrap: the types of the settings' secrets
     "pydantic_core": {"api", "console"},  # PydanticCustomError: a code of ours in a field's error
     "pydantic_settings": {"settings"},
     "pyhanko_certvalidator": {"trust"},
