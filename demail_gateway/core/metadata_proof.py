@@ -34,10 +34,6 @@ class Proof:
     certificate_verdict: CertificateVerdict | None = None
     """Of the original's signature, to be kept with the proof (GWT-91)."""
 
-    @property
-    def is_mismatch(self) -> bool:
-        return MISMATCH in self.findings
-
 
 def original_integrity(message: AcknowledgeMessage) -> IntegrityField | None:
     """The original's integrity field as the confirmation carries it; None if it cannot be used."""

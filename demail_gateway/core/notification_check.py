@@ -22,7 +22,7 @@ from demail_gateway.core.confirmation_report import SentCopy, Verdict
 from demail_gateway.core.confirmation_xml import NotificationText, read_notification
 from demail_gateway.core.correlation import Correlation, CorrelationKeys
 from demail_gateway.core.delivery_facts import Effect
-from demail_gateway.core.errors import MalformedMessage, XmlRefused
+from demail_gateway.core.errors import MalformedMessage
 from demail_gateway.core.findings import Severity
 from demail_gateway.core.header import Header, Octets
 from demail_gateway.core.integrity import IntegrityResult, check_integrity
@@ -100,10 +100,8 @@ def read_notification_message(octets: Octets) -> Notification:
         raise MalformedMessage("message-type")
     metadata = read_metadata(octets.header)
     parts = read_proof_parts(octets, "Notification-Message")
-    try:
-        contents = None if parts.xml is None else read_notification(parts.xml)
-    except XmlRefused:
-        contents = None
+    # its root was seen, so it can be read
+    contents = None if parts.xml is None else read_notification(parts.xml)
     return Notification(octets, metadata, parts, contents, CorrelationKeys(private_id=metadata.private_id))
 
 

@@ -15,16 +15,18 @@ from hypothesis import strategies as st
 
 from demail_gateway.core.address import TrustedDomains, parse_address
 from demail_gateway.core.checks import Outcome
-from demail_gateway.core.confirmation_check import ConfirmationReport, Verdict
+from demail_gateway.core.confirmation_check import ConfirmationReport, Verdict, check_confirmation
 from demail_gateway.core.confirmation_reading import is_confirmation, read_confirmation
 from demail_gateway.core.correlation import Correlation
-from demail_gateway.core.errors import MalformedMessage
+from demail_gateway.core.errors import MalformedMessage, XmlRefused
 from demail_gateway.core.header import read_message
 from demail_gateway.core.integrity_field import write_certificate
 from demail_gateway.core.options import SendOptions
-from demail_gateway.core.primitives import SignatureScheme
+from demail_gateway.core.primitives import DigestSigner, SignatureScheme, VerifiedXml
 from demail_gateway.core.vocabulary import ConfirmationKind
+from demail_gateway.trust.verifier import CryptographyVerifier
 from tests.core.proofs import (
+    ASSIGNED,
     AT,
     ERIKA,
     ORIGINAL,
@@ -38,6 +40,7 @@ from tests.core.proofs import (
     SIGNER,
     STAMP,
     STATUS_UNKNOWN,
+    TRUSTED,
     report,
     sealed,
     unsealed,
@@ -114,6 +117,10 @@ def element(name: str, value: bytes | None) -> Callable[[bytes], bytes]:
         return changed
 
     return change
+
+
+def certificate_of(name: str) -> bytes:
+    return VectorSigner(name, SignatureScheme.RSA).certificate_der
 
 
 def header(old: bytes, new: bytes, message: bytes = RECEIPT) -> bytes:
@@ -243,6 +250,14 @@ def test_metadata_other_than_submitted_are_named(field: str, sent: Any) -> None:
     assert found.verdict is Verdict.CONFIRMED_WITH_REMARKS
 
 
+def test_without_any_private_id_step_13_does_not_count() -> None:
+    bare = re.sub(rb"x-de-mail-(integrity|signature-certificate|private-id):(.*\r\n)( .*\r\n)*", b"", ORIGINAL_OCTETS)
+    original = read_message(sealed(bare, OTHER_SIGNER))
+    found = report(sealed(unsealed(ConfirmationKind.RECEIPT, original)), sent=replace(SENT, octets=original.data))
+    assert outcome(found, 13) is Outcome.NOT_APPLICABLE
+    assert found.private_id is None
+
+
 def test_a_copy_that_is_no_longer_kept_leaves_the_body_undecided() -> None:
     found = report(SEALED, sent=replace(SENT, octets=None))
     assert (outcome(found, 11), outcome(found, 12)) == (Outcome.INDETERMINATE, Outcome.PASSED)
@@ -306,6 +321,13 @@ def test_the_connection_s_own_system_domains_confirm_the_issuer_of_a_dispatch() 
     assert "issuer-unconfirmed" in report(message).findings
     known = replace(SENT, provider_domains=frozenset({"dmda-b.example"}))
     assert report(message, sent=known).verdict is Verdict.CONFIRMED
+
+
+def test_an_issuer_below_a_listed_domain_needs_its_own_recipients_to_be_confirmed() -> None:
+    below = TrustedDomains(frozenset({"example"}))
+    assert report(SEALED, trusted=below).verdict is Verdict.CONFIRMED
+    elsewhere = sealed(unsealed(ConfirmationKind.RECEIPT, recipient=parse_address("max@dmda-a.example")))
+    assert "issuer-unconfirmed" in report(elsewhere, trusted=below).findings
 
 
 def test_a_from_that_differs_is_a_remark() -> None:
@@ -417,6 +439,14 @@ def test_an_unusable_original_header_makes_the_proof_impossible_and_is_a_remark(
     assert found.verdict is Verdict.CONFIRMED_WITH_REMARKS
 
 
+def test_an_entry_without_usable_name_is_a_remark_and_nothing_more() -> None:
+    nameless = b"<Metadata><Metadate><Name></Name><Value>x</Value><OriginalHeader>x</OriginalHeader></Metadate>"
+    found = report(with_xml(replaced(b"<Metadata>", nameless)))
+    assert outcome(found, 9) is Outcome.PASSED
+    assert "original-header-unusable:" in found.findings
+    assert found.verdict is Verdict.CONFIRMED_WITH_REMARKS
+
+
 def test_line_ends_of_original_headers_may_be_written_in_any_way() -> None:
     """CO-11."""
     for changed in (b"\n", b"&#13;"):
@@ -507,6 +537,55 @@ def test_xml_of_another_kind_before_the_real_one_is_passed_over() -> None:
     assert first is not None
     message = RECEIPT[: first.start()] + first[0] + decoy + RECEIPT[first.start() :]
     assert report(sealed(message)).verdict is Verdict.CONFIRMED
+
+
+class _Claiming:
+    """XML signatures of a broken verifier: whatever it claims must not get through."""
+
+    def __init__(self, verified: VerifiedXml) -> None:
+        self._verified = verified
+
+    def verify(self, xml: bytes) -> VerifiedXml:
+        return self._verified
+
+    def schema_errors(self, xml: bytes) -> tuple[str, ...]:
+        raise XmlRefused("processing instruction")
+
+    def sign(self, xml: bytes, signer: DigestSigner) -> bytes:
+        return xml
+
+
+def claimed(certificate_der: bytes) -> ConfirmationReport:
+    genuine = read_confirmation(read_message(SEALED), SIGNATURES).verified
+    assert genuine is not None
+    signatures = _Claiming(replace(genuine, certificate_der=certificate_der))
+    confirmation = read_confirmation(read_message(SEALED), signatures)
+    return check_confirmation(
+        confirmation, correlation=ASSIGNED, sent=SENT, verifier=CryptographyVerifier(), judge=VectorJudge(),
+        trusted=TRUSTED, at=RECEIVED_AT,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("der", "finding"),
+    [(b"no certificate", "certificate-malformed"), (certificate_of("rsa1024"), "key-not-permitted")],
+)
+def test_an_impossible_certificate_of_the_xml_signature_rejects(der: bytes, finding: str) -> None:
+    found = claimed(der)
+    assert finding in found.findings
+    assert found.verdict is Verdict.REJECTED
+
+
+def test_xml_that_the_schema_s_reader_refuses_fails_step_5() -> None:
+    assert "xml-missing" in claimed(SIGNER.certificate_der).findings
+
+
+def test_a_key_that_is_only_deprecated_is_shown_and_no_remark() -> None:
+    """IN-14."""
+    signer = VectorSigner("rsa2048", SignatureScheme.RSA)
+    found = report(sealed(unsealed(ConfirmationKind.RECEIPT, signer=signer)))
+    assert "key-size-deprecated" in found.findings
+    assert found.verdict is Verdict.CONFIRMED
 
 
 @given(st.data())
