@@ -29,12 +29,8 @@ def storable_or_none(text: str | None) -> str | None:
 
 
 def to_jsonb(value: Any) -> str:
-    """JSON for a jsonb column; strings in it are made storable."""
+    """JSON for a jsonb column; strings in it are made storable. Read, a jsonb column is a Python value."""
     return json.dumps(_cleaned(value), ensure_ascii=False, separators=(",", ":"))
-
-
-def from_jsonb(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
 
 
 def seal_document(key: DataKey, place: Place, document: Document) -> bytes:
@@ -53,9 +49,8 @@ def options_to_jsonb(options: SendOptions) -> str:
     return _OPTIONS[options]
 
 
-def options_of(text: str) -> SendOptions:
+def options_of(stored: Document) -> SendOptions:
     """The five options of a row; an option that is not named is off."""
-    stored = json.loads(text)
     return SendOptions(**{name: bool(stored.get(name, False)) for name in OPTION_NAMES})
 
 
@@ -65,9 +60,8 @@ def fact_to_jsonb(fact: EvidenceFact | None) -> str | None:
     return json.dumps({name: _plain(value) for name, value in asdict(fact).items()})
 
 
-def fact_of(text: str) -> EvidenceFact:
+def fact_of(stored: Document) -> EvidenceFact:
     """What a row of `evidence` means for the state."""
-    stored = json.loads(text)
     return EvidenceFact(
         effect=Effect(stored["effect"]),
         copy_id=UUID(stored["copy_id"]),

@@ -53,7 +53,7 @@ SELECT m.id, m.reference, m.options, m.state, m.held, m.dispatched, m.submitted_
           array_agg(retrieved_at) AS retrieved_ats
      FROM (SELECT * FROM recipient WHERE tenant_id = $1 AND message_id = m.id ORDER BY id) ordered) r
  CROSS JOIN LATERAL (
-   SELECT array_agg(fact::text) AS facts
+   SELECT array_agg(fact) AS facts
      FROM evidence WHERE tenant_id = $1 AND message_id = m.id AND fact IS NOT NULL) e
  WHERE m.tenant_id = $1 AND m.id = ANY($2::uuid[])
 """
@@ -133,7 +133,7 @@ def _standing(row: Any) -> Standing:
         recipients=tuple(RecipientFacts(*each) for each in recipients),
         held=row["held"],
     )
-    evidence = tuple(fact_of(text) for text in row["facts"] or ())
+    evidence = tuple(fact_of(stored) for stored in row["facts"] or ())
     return Standing(
         message_id=row["id"],
         reference=row["reference"],

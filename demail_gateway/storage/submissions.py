@@ -29,7 +29,6 @@ from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.contents import ATTACHMENT, insert_contents
 from demail_gateway.storage.engine import statement_driver, tenant_driver
 from demail_gateway.storage.reading import PostgresReading
-from demail_gateway.storage.rows import from_jsonb
 from demail_gateway.storage.standing import COPY_WORK, fetch_standings, lock_messages
 from demail_gateway.storage.uploads import Uploads
 from demail_gateway.tenancy.identifiers import Prefix, format_id
@@ -67,7 +66,7 @@ class PostgresSubmissions:
             )
         if found is None:
             raise NotFound
-        return _context(scope.tenant_id, from_jsonb(found), self._court_addresses)
+        return _context(scope.tenant_id, found, self._court_addresses)
 
     async def accept(
         self, scope: TenantScope, message: NewMessage, key: IdempotencyKey, answer: StoredAnswer, config_version: int

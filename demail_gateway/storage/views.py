@@ -10,7 +10,7 @@ from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.journal import journal_time
 from demail_gateway.core.vocabulary import Direction, MessageState, RecipientKind, RecipientState
 from demail_gateway.storage.envelope import TenantKeys
-from demail_gateway.storage.rows import from_jsonb, head_of_message, name_of_attachment, open_document, options_of
+from demail_gateway.storage.rows import head_of_message, name_of_attachment, open_document, options_of
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 
 
@@ -58,7 +58,7 @@ def message_view(keys: TenantKeys, row: Any, recipients: Sequence[Any], attachme
         message_type=row["message_type"],
         private=row["private"],
         quarantine=row["quarantine"],
-        verification=from_jsonb(row["verification"]),
+        verification=row["verification"],
         received_at=row["received_at"],
     )
 
@@ -70,7 +70,7 @@ def event_view(row: Any) -> EventView:
 
 
 def evidence_view(row: Any) -> EvidenceView:
-    checks = from_jsonb(row["checks"])
+    checks = row["checks"]
     return EvidenceView(
         id=row["id"],
         message_id=row["message_id"],
@@ -90,7 +90,7 @@ def evidence_view(row: Any) -> EvidenceView:
 
 def journal_item(row: Any) -> Mapping[str, Any]:
     """A chained entry as it is exported, with exactly the members that its hash is made over (`core.journal`)."""
-    detail = from_jsonb(row["detail"]) if isinstance(row["detail"], str) else row["detail"]
+    detail = row["detail"]
     return {
         "seq": row["seq"],
         "at": journal_time(row["at"]),
