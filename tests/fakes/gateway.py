@@ -1,0 +1,286 @@
+"""The whole API in this process over `World`, with two tenants set up as `dev` sets them up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from httpx import ASGITransport, AsyncClient, Response
+
+from demail_gateway.api.app import create_app
+from demail_gateway.application.administer import Administer
+from demail_gateway.application.attach import Attach
+from demail_gateway.application.authenticate import Access, IssueToken, TokenIssuer
+from demail_gateway.application.certify import Certify
+from demail_gateway.application.once import Once
+from demail_gateway.application.ports import (
+    AccountRecord,
+    AddressRecord,
+    CertifiedKey,
+    ClientSummary,
+    Connection,
+    HandOverReceipt,
+    HandOverRequest,
+    MessageView,
+    TenantRecord,
+)
+from demail_gateway.application.prove import Prove
+from demail_gateway.application.read import Read
+from demail_gateway.application.services import Probe, Services
+from demail_gateway.application.submit import Submit
+from demail_gateway.application.wake import WakeUps
+from demail_gateway.core.errors import Conflict, RuleViolation, Violation
+from demail_gateway.core.options import SendOptions
+from demail_gateway.core.vocabulary import AccountState, AuthLevel, Direction, MessageState
+from demail_gateway.observability.metrics import Metrics
+from demail_gateway.tenancy.credentials import secret_digest, secret_text
+from demail_gateway.tenancy.identifiers import Prefix, format_id
+from demail_gateway.tenancy.lifecycle import PERMISSIONS
+from demail_gateway.tenancy.scope import TENANT_SCOPES, Scope
+from tests.fakes.administration import MemoryAdministration, MemoryInstallation
+from tests.fakes.reading import MemoryReading
+from tests.fakes.sending import MemoryAnswers, MemoryClients, MemorySubmissions
+from tests.fakes.world import World
+
+UPLOAD_BYTES = 1_000_000
+JSON_BYTES = 2_000_000
+TOKEN_SECRET = bytes(range(32))
+
+
+class MemoryWaker:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def wake(self, tenant_id: UUID) -> None:
+        self._world.woken.append(tenant_id)
+
+
+@dataclass
+class DirectoryProvider:
+    """A provider that only has a directory."""
+
+    certificates: dict[str, bytes] = field(default_factory=dict)
+    error: Exception | None = None
+
+    async def hand_over(self, request: HandOverRequest) -> HandOverReceipt:
+        raise AssertionError("requests hand nothing over")
+
+    async def look_up(self, connection: Connection, private_id: str) -> bool | None:
+        raise AssertionError("requests look nothing up")
+
+    async def recipient_certificates(self, connection: Connection, addresses: Sequence[str]) -> Mapping[str, bytes]:
+        if self.error is not None:
+            raise self.error
+        return {each: self.certificates[each] for each in addresses if each in self.certificates}
+
+    async def close(self) -> None:
+        return None
+
+
+class LabelWorkshop:
+    """Keys that are labels, so that no test waits for prime numbers."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def make(self, algorithm: str) -> bytes:
+        self._made += 1
+        return f"{algorithm}-{self._made}".encode()
+
+    def request(self, pkcs8: bytes, common_name: str, address: str) -> str:
+        return f"request {pkcs8.decode()} {common_name} {address}"
+
+    def match(self, pkcs8: bytes, certificate_pem: str, chain_pem: Sequence[str], now: datetime) -> CertifiedKey:
+        if pkcs8.decode() not in certificate_pem:
+            raise Conflict("certificate-key-mismatch")
+        return CertifiedKey(
+            certificate_pem.encode(), tuple(p.encode() for p in chain_pem), datetime(2030, 1, 1, tzinfo=UTC)
+        )
+
+
+class LabelSigner:
+    certificates = (b"installation certificate",)
+    crls = (b"installation crl",)
+
+    def sign(self, manifest: bytes, at: datetime) -> bytes:
+        return b"signed:" + manifest
+
+
+def check_profile(profile: Mapping[str, Any]) -> None:
+    if "smtp" not in profile:
+        text = "smtp fehlt", "smtp is missing"
+        raise RuleViolation([Violation("invalid-request", "", "/profile/smtp", *text)])
+
+
+@dataclass
+class TenantKit:
+    """A tenant with what its client needs."""
+
+    record: TenantRecord
+    account: AccountRecord
+    address: str
+    client_id: str
+    secret: str
+
+    @property
+    def id(self) -> str:
+        return format_id(Prefix.TENANT, self.record.id)
+
+    @property
+    def client_uuid(self) -> UUID:
+        return UUID(self.client_id[4:])
+
+
+class Gateway:
+    """Requests in, answers out; `world` is what is stored."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.provider = DirectoryProvider()
+        self.probes: dict[str, Probe] = {}
+        self.issuer = TokenIssuer(TOKEN_SECRET, "http://gateway.test", "demail-gateway")
+        self.metrics = Metrics()
+        self.services = self._services()
+        self.app = create_app(self.services, self.metrics, json_body_bytes=JSON_BYTES, expose_metrics=True)
+        transport = ASGITransport(self.app, raise_app_exceptions=True)
+        self.http = AsyncClient(transport=transport, base_url="http://gateway.test")
+        self.connection = Connection(
+            self.world.id(),
+            "sandbox",
+            AuthLevel.HIGH,
+            {"smtp": {}, "domains": ["de-mail.de"]},
+            True,
+            self.world.time.now,
+        )
+        self.world.connections[self.connection.id] = self.connection
+        self.city = self.add_tenant("stadt-elbtal", public_body=True)
+        self.firm = self.add_tenant("werke-elbtal", public_body=False)
+        self.operator_id, self.operator_secret = self._add_operator()
+        self._tokens: dict[tuple[str, frozenset[Scope] | None], str] = {}
+
+    def add_tenant(self, slug: str, *, public_body: bool) -> TenantKit:
+        """Live, level high, all permissions of GWT-13; its client holds every scope but operator."""
+        world = self.world
+        now = world.time.now
+        record = TenantRecord(
+            world.id(), slug, slug.title(), "municipality", public_body, "live", {}, PERMISSIONS, {}, now
+        )
+        world.tenants[record.id] = record
+        account = AccountRecord(
+            world.id(), record.id, self.connection.id, slug.title(), AccountState.ACTIVE, public_body, False
+        )
+        world.accounts[account.id] = account
+        address = f"poststelle@{slug}.de-mail.de"
+        world.addresses[address] = AddressRecord(world.id(), record.id, account.id, address)
+        client = ClientSummary(world.id(), record.id, "Fachverfahren", TENANT_SCOPES, True, now)
+        world.clients[client.id] = client
+        secret = secret_text(world.dice(32))
+        world.secrets[client.id] = secret_digest(secret)
+        world.senders[record.id, client.id, address] = (None, None)
+        return TenantKit(record, account, address, format_id(Prefix.CLIENT, client.id), secret)
+
+    async def token(self, kit: TenantKit | None, *scopes: Scope) -> str:
+        """A token of the tenant's client, or of the operator's; with `scopes`, or all."""
+        client_id, secret = (kit.client_id, kit.secret) if kit else (self.operator_id, self.operator_secret)
+        key = client_id, frozenset(scopes) or None
+        if key not in self._tokens:
+            form = {"grant_type": "client_credentials", **({"scope": " ".join(scopes)} if scopes else {})}
+            answer = await self.http.post("/oauth2/token", data=form, auth=(client_id, secret))
+            assert answer.status_code == 200, answer.text
+            self._tokens[key] = answer.json()["access_token"]
+        return self._tokens[key]
+
+    async def call(
+        self, method: str, path: str, *scopes: Scope, kit: TenantKit | None = None, **options: Any
+    ) -> Response:
+        """A tenant's request; `path` is below its tenant."""
+        kit = kit or self.city
+        headers = {"Authorization": f"Bearer {await self.token(kit, *scopes)}", **options.pop("headers", {})}
+        return await self.http.request(method, f"/v1/tenants/{kit.record.slug}/{path}", headers=headers, **options)
+
+    async def operate(self, method: str, path: str, **options: Any) -> Response:
+        headers = {"Authorization": f"Bearer {await self.token(None)}", **options.pop("headers", {})}
+        return await self.http.request(method, f"/v1/operator/{path}", headers=headers, **options)
+
+    async def send(self, key: str = "key-1", kit: TenantKit | None = None, **changes: Any) -> Response:
+        """A submission that is right but for `changes`."""
+        kit = kit or self.city
+        return await self.call(
+            "POST", "messages", kit=kit, json=draft(kit, **changes), headers={"Idempotency-Key": key}
+        )
+
+    def receive(self, kit: TenantKit, octets: bytes, **changes: Any) -> str:
+        """An inbound message; returns its public id."""
+        now = self.world.time.now
+        view = MessageView(
+            id=self.world.id(),
+            direction=Direction.INBOUND,
+            state=MessageState.RECEIVED,
+            reference=None,
+            sender="buergerin@sandbox.de-mail.de",
+            to=(kit.address,),
+            cc=(),
+            bcc=(),
+            subject="Anfrage",
+            size_bytes=len(octets),
+            options=SendOptions(),
+            profile=None,
+            signed=False,
+            encrypted=False,
+            recipients=(),
+            attachments=(),
+            created_at=now,
+            submitted_at=None,
+            completed_at=None,
+            overdue_since=None,
+            next_attempt_at=None,
+            mailbox=kit.address,
+            message_type="normal",
+            received_at=now,
+            verification={"outcome": "passed", "protection": "hash", "checks": []},
+        )
+        view = replace(view, **changes)
+        self.world.inbound[kit.record.id, view.id] = (view, octets)
+        return format_id(Prefix.MESSAGE, view.id)
+
+    def _add_operator(self) -> tuple[str, str]:
+        world = self.world
+        secret = secret_text(world.dice(32))
+        client = ClientSummary(world.id(), None, "operator", frozenset({Scope.OPERATOR}), True, world.time.now)
+        world.clients[client.id] = client
+        world.secrets[client.id] = secret_digest(secret)
+        return format_id(Prefix.CLIENT, client.id), secret
+
+    def _services(self) -> Services:
+        world, time, dice = self.world, self.world.time, self.world.dice
+        clients, submissions, reading = MemoryClients(world), MemorySubmissions(world), MemoryReading(world)
+        administration, installation = MemoryAdministration(world), MemoryInstallation(world)
+        wake_ups = WakeUps(MemoryWaker(world))
+        return Services(
+            issue_token=IssueToken(clients, self.issuer, time, dice),
+            access=Access(clients, self.issuer, time),
+            once=Once(MemoryAnswers(world), time),
+            submit=Submit(submissions, installation, self.provider, wake_ups, time, dice, "gateway.test"),
+            attach=Attach(submissions, time, dice, UPLOAD_BYTES),
+            read=Read(reading, submissions, time),
+            prove=Prove(reading, LabelSigner(), time),
+            administer=Administer(administration, check_profile, time, dice),
+            certify=Certify(administration, LabelWorkshop(), time, dice),
+            randomness=dice,
+            probes=self.probes,
+        )
+
+
+def draft(kit: TenantKit, **changes: Any) -> dict[str, Any]:
+    """The body of a right submission, with `changes`; a change to `...` leaves the field out."""
+    body = {
+        "from": kit.address,
+        "to": ["buergerin@sandbox.de-mail.de"],
+        "subject": "Gewerbesteuerbescheid 2026",
+        "text": "Sehr geehrte Frau Muster",
+        **{name.removesuffix("_"): value for name, value in changes.items()},
+    }
+    return {name: value for name, value in body.items() if value is not ...}
