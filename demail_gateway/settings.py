@@ -1,7 +1,7 @@
 """Configuration: read once at start, typed, frozen, all faults at once. No secret has a default.
 
-Environment variables with the prefix ``DEMAIL_``; the file named by ``DEMAIL_DOTENV`` adds what the environment does not
-set; each secret ``DEMAIL_X`` may come from the file named by ``DEMAIL_X_FILE`` instead. Every variable is explained in
+Environment variables with the prefix ``DEMAIL_``; the file named by ``DEMAIL_DOTENV`` adds what the environment leaves
+open; each secret ``DEMAIL_X`` may come from the file named by ``DEMAIL_X_FILE`` instead. Every variable is explained in
 ``docs/configuration.md``, which a test holds against this class.
 """
 
@@ -65,6 +65,8 @@ class Settings(BaseModel):
     app_role: str = Field("demail_app", pattern="^[a-z_][a-z0-9_]{0,62}$")
     """Name of the application role, to which `migrate` grants."""
     redis_url: SecretStr | None = None
+    queue: str = Field("demail", pattern="^[a-z][a-z0-9_]{0,62}$")
+    """Name of the wake-up queue in Redis: one per installation that shares a Redis."""
     master_key: Key32 | None = None
     """Key encryption key, base64 of 32 octets; lies outside database and backup."""
     master_key_id: str = Field("1", pattern="^[A-Za-z0-9._-]{1,32}$")
@@ -111,6 +113,8 @@ class Settings(BaseModel):
     """Back-off of hand-over; afterwards the message is held for a person (SND-52)."""
     settle_first_s: float = Field(5.0, gt=0)
     """First look-up after an unknown outcome (SND-43)."""
+    absence_s: float = Field(30.0, gt=0)
+    """A provider's "not taken" counts only when it says so again after this pause (SND-43)."""
     waiting_time_s: float = Field(24 * 3600.0, gt=0)
     """After this a recipient without requested proof is `unconfirmed` (§5.2)."""
     crl_refresh_s: float = Field(3600.0, gt=0, le=24 * 3600)
@@ -129,6 +133,28 @@ class Settings(BaseModel):
         missing = [f"{PREFIX}{name.upper()}: is not set" for name in names if getattr(self, name) is None]
         if missing:
             raise ConfigurationError(missing)
+
+
+def entry_settings() -> Settings:
+    """The settings, for a program's start: faults go to stderr, one line each, and end it with code 1."""
+    try:
+        return load_settings()
+    except ConfigurationError as error:
+        raise SystemExit("\n".join(f"Konfiguration: {fault}" for fault in error.faults)) from None
+
+
+def read_former_master_keys(settings: Settings) -> list[tuple[str, bytes]]:
+    """Ids and octets of the former master keys. Raises ConfigurationError."""
+    if settings.former_master_keys is None:
+        return []
+    found = []
+    for pair in settings.former_master_keys.get_secret_value().split(","):
+        key_id, _, text = pair.strip().partition(":")
+        try:
+            found.append((key_id, _octets32(text)))
+        except ValueError as error:
+            raise ConfigurationError([f"{PREFIX}FORMER_MASTER_KEYS: {error}"]) from None
+    return found
 
 
 def secret_names() -> frozenset[str]:

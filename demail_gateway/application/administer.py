@@ -174,6 +174,13 @@ class Administer:
         created = await self._administration.create_client(scope, summary, secret_digest(secret))
         return NewClient(created, secret)
 
+    async def create_operator_client(self, scope: OperatorScope, name: str) -> NewClient:
+        """A client of the operator, with the scope `operator` and no tenant."""
+        secret = secret_text(self._randomness(SECRET_OCTETS))
+        summary = ClientSummary(self._id(), None, name, frozenset({Scope.OPERATOR}), True, self._clock())
+        created = await self._administration.create_client(scope, summary, secret_digest(secret))
+        return NewClient(created, secret)
+
     async def clients(self, scope: OperatorScope, tenant_id: UUID) -> tuple[ClientSummary, ...]:
         """Raises NotFound."""
         await self._administration.tenant(scope, tenant_id)

@@ -17,7 +17,10 @@ from sqlalchemy import bindparam, event, exc, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from demail_gateway.core.errors import StoreUnavailable
+from demail_gateway.core.errors import DemailError, StoreUnavailable
+
+Engine = AsyncEngine
+"""A database pool, for those who only hand it on."""
 
 CONNECT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 60.0
@@ -101,6 +104,19 @@ async def tenant_driver(engine: AsyncEngine, tenant_id: UUID) -> AsyncIterator[A
 
 
 @asynccontextmanager
+async def tenant_snapshot(engine: AsyncEngine, tenant_id: UUID) -> AsyncIterator[Any]:
+    """As `tenant_driver`, for reading alone: all statements see the same moment, so that parts fit together.
+
+    Raises:
+        StoreUnavailable: the database is away.
+    """
+    reading: dict[str, Any] = {"isolation": "repeatable_read", "readonly": True}
+    async with statement_driver(engine) as connection, connection.transaction(**reading):
+        await connection.fetchval("SELECT set_config('demail.tenant_id', $1, true)", str(tenant_id))
+        yield connection
+
+
+@asynccontextmanager
 async def statement_driver(engine: AsyncEngine) -> AsyncIterator[Any]:
     """The asyncpg connection without a transaction: every statement is one of its own, in one round trip.
 
@@ -113,6 +129,9 @@ async def statement_driver(engine: AsyncEngine) -> AsyncIterator[Any]:
         pooled = await engine.raw_connection()
         try:
             yield pooled.driver_connection
+        except DemailError:
+            # a refusal between statements, rolled back by now: the connection is as good as before
+            raise
         except BaseException:
             # cancelled in the middle of a statement it may still be busy: the pool must not hand it on
             pooled.invalidate()

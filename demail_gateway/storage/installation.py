@@ -87,6 +87,13 @@ class PostgresInstallation:
             async with self._engine.connect() as database:
                 await database.execute(text("SELECT 1"))
 
+    async def clock(self) -> datetime:
+        """The time of the database's machine, for a comparison of clocks."""
+        with translated():
+            async with self._engine.connect() as database:
+                now: datetime = (await database.execute(text("SELECT clock_timestamp()"))).scalar_one()
+        return now
+
     async def _material(self, tenant_id: UUID, purpose: str, states: Sequence[str]) -> tuple[SigningMaterial, ...]:
         key = tenant_key.c
         query = (

@@ -1,0 +1,167 @@
+"""Administration from the command line: the use cases of the operator's REST endpoints, answers as plain values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from demail_gateway.application.administer import Administer
+from demail_gateway.application.certify import Certify
+from demail_gateway.application.ports import ClientSummary, Connection, KeyRecord, TenantRecord
+from demail_gateway.bootstrap.parts import store, utc_now
+from demail_gateway.core.errors import NotFound
+from demail_gateway.core.vocabulary import AuthLevel
+from demail_gateway.providers.profile import parse_profile
+from demail_gateway.settings import Settings
+from demail_gateway.storage.administration import PostgresAdministration
+from demail_gateway.tenancy.identifiers import Prefix, format_id, parse_id
+from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope, Scope
+from demail_gateway.trust.workshop import SoftwareWorkshop
+
+COMMAND_LINE = OperatorScope(UUID("00000000-0000-7000-8000-00000000c11e"))
+"""Who acts when the operator works at the installation itself; the journal names this client."""
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[CommandLineAdministration]:
+    """Raises ConfigurationError; StoreUnavailable from each call when the database is away."""
+    async with store(settings) as known:
+        adapter = PostgresAdministration(known.engine, known.keys)
+
+        def check_profile(raw: Mapping[str, Any]) -> None:
+            parse_profile(raw, allow_plain=settings.allow_plain_smtp)
+
+        yield CommandLineAdministration(
+            Administer(adapter, check_profile, utc_now, os.urandom),
+            Certify(adapter, SoftwareWorkshop(), utc_now, os.urandom),
+        )
+
+
+class CommandLineAdministration:
+    """Tenants are named by id or slug; answers are JSON values. Raises as the use cases do."""
+
+    def __init__(self, administer: Administer, certify: Certify) -> None:
+        self._administer = administer
+        self._certify = certify
+
+    async def create_operator(self, name: str) -> tuple[str, str]:
+        """Id and secret of a new client with the scope `operator`."""
+        made = await self._administer.create_operator_client(COMMAND_LINE, name)
+        return format_id(Prefix.CLIENT, made.summary.id), made.secret
+
+    async def tenants(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = await self._administer.tenants(COMMAND_LINE, 200, cursor)
+            found += map(_tenant, page.items)
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    async def create_tenant(self, slug: str, name: str, kind: str, *, public_body: bool) -> dict[str, Any]:
+        return _tenant(await self._administer.create_tenant(COMMAND_LINE, slug, name, kind, public_body=public_body))
+
+    async def show_tenant(self, named: str) -> dict[str, Any]:
+        tenant_id = await self._tenant_id(named)
+        accounts = await self._administer.accounts(COMMAND_LINE, tenant_id)
+        addresses = await self._administer.addresses(COMMAND_LINE, tenant_id)
+        return {
+            **_tenant(await self._administer.tenant(COMMAND_LINE, tenant_id)),
+            "accounts": [_plain(account, Prefix.ACCOUNT) for account in accounts],
+            "addresses": [address.address for address in addresses],
+            "clients": await self.clients(named),
+            "keys": await self.keys(named),
+        }
+
+    async def clients(self, named: str) -> list[dict[str, Any]]:
+        return [_client(each) for each in await self._administer.clients(COMMAND_LINE, await self._tenant_id(named))]
+
+    async def create_client(self, name: str, tenant: str | None, scopes: Sequence[str] | None) -> dict[str, Any]:
+        if tenant is None:
+            client_id, secret = await self.create_operator(name)
+            return {"id": client_id, "name": name, "scopes": [str(Scope.OPERATOR)], "secret": secret}
+        chosen = frozenset(map(Scope, scopes)) if scopes else TENANT_SCOPES
+        tenant_id = await self._tenant_id(tenant)
+        made = await self._administer.create_client(COMMAND_LINE, tenant_id, name, chosen)
+        return {**_client(made.summary), "secret": made.secret}
+
+    async def connections(self) -> list[dict[str, Any]]:
+        return [_plain(each, Prefix.CONNECTION) for each in await self._administer.connections(COMMAND_LINE)]
+
+    async def create_connection(self, name: str, auth_level: str, profile: Mapping[str, Any]) -> dict[str, Any]:
+        made = await self._administer.create_connection(COMMAND_LINE, name, AuthLevel(auth_level), profile)
+        return _plain(made, Prefix.CONNECTION)
+
+    async def keys(self, named: str) -> list[dict[str, Any]]:
+        return [_key(each) for each in await self._certify.keys(COMMAND_LINE, await self._tenant_id(named))]
+
+    async def request_key(self, named: str, algorithm: str, address: str | None) -> dict[str, Any]:
+        tenant_id = await self._tenant_id(named)
+        return _key(await self._certify.request(COMMAND_LINE, tenant_id, algorithm, address))
+
+    async def install_certificate(self, named: str, key: str, bundle_pem: str) -> dict[str, Any]:
+        """`bundle_pem`: the certificate, then its chain."""
+        key_id = parse_id(Prefix.KEY, key)
+        if key_id is None:
+            raise NotFound
+        certificate, *chain = _blocks(bundle_pem)
+        tenant_id = await self._tenant_id(named)
+        return _key(await self._certify.install(COMMAND_LINE, tenant_id, key_id, certificate, chain))
+
+    async def _tenant_id(self, named: str) -> UUID:
+        if (tenant_id := parse_id(Prefix.TENANT, named)) is not None:
+            return tenant_id
+        for tenant in await self.tenants():
+            if tenant["slug"] == named:
+                found = parse_id(Prefix.TENANT, tenant["id"])
+                assert found is not None, "an id that we have just written"
+                return found
+        raise NotFound
+
+
+def _blocks(pem: str) -> list[str]:
+    end = "-----END CERTIFICATE-----"
+    blocks = [f"{block.strip()}\n{end}\n" for block in pem.split(end) if block.strip()]
+    return blocks or [""]
+
+
+def _tenant(tenant: TenantRecord) -> dict[str, Any]:
+    return _plain(tenant, Prefix.TENANT)
+
+
+def _client(client: ClientSummary) -> dict[str, Any]:
+    return _plain(client, Prefix.CLIENT)
+
+
+def _key(key: KeyRecord) -> dict[str, Any]:
+    shown = _plain(key, Prefix.KEY)
+    return {name: value for name, value in shown.items() if name not in ("certificate_der", "chain")}
+
+
+def _plain(record: TenantRecord | ClientSummary | KeyRecord | Connection | Any, prefix: Prefix) -> dict[str, Any]:
+    """A record as JSON values, ids in their public form."""
+    shown: dict[str, Any] = {}
+    for each in fields(record):
+        value = getattr(record, each.name)
+        own = prefix if each.name == "id" else _PREFIXES.get(each.name)
+        shown[each.name] = format_id(own, value) if own and isinstance(value, UUID) else _json(value)
+    return shown
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, frozenset | set):
+        return sorted(map(str, value))
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value
+
+
+_PREFIXES = {"tenant_id": Prefix.TENANT, "connection_id": Prefix.CONNECTION, "account_id": Prefix.ACCOUNT}

@@ -1,0 +1,78 @@
+"""What commands use without a running gateway: checking files, making identities, migrating."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from itertools import chain
+
+from demail_gateway.application.inspect import Tools
+from demail_gateway.bootstrap.parts import utc_now
+from demail_gateway.core.address import TrustedDomains
+from demail_gateway.core.errors import CmsInvalid
+from demail_gateway.core.primitives import Judge
+from demail_gateway.storage import migrate as schema
+from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_pem_bundle
+from demail_gateway.trust.cms import verify_detached
+from demail_gateway.trust.keys import generate_key, to_pkcs8
+from demail_gateway.trust.paths import PathJudge
+from demail_gateway.trust.pdf import simple_pdf
+from demail_gateway.trust.revocation import read_crls
+from demail_gateway.trust.verifier import CryptographyVerifier
+from demail_gateway.trust.xmldsig import LxmlSignatures
+
+DEMAIL_DOMAINS = frozenset({"de-mail.de"})
+"""Trust list of `verify` where none is configured; a system address elsewhere is only unconfirmed (CO-2)."""
+
+
+def inspection_tools(anchor_files: Sequence[bytes], crl_files: Sequence[bytes]) -> Tools:
+    """For `verify`: trust comes from these files alone. Anchors in PEM, revocation lists in PEM or DER.
+
+    Raises:
+        CertificateMalformed: a file cannot be read.
+    """
+    anchors = tuple(chain.from_iterable(map(read_pem_bundle, anchor_files)))
+    crls = tuple(chain.from_iterable(map(read_crls, crl_files)))
+
+    def judge_with(certificates: Sequence[bytes], more_crls: Sequence[bytes]) -> Judge:
+        return PathJudge(anchors, (), (*crls, *more_crls)).with_intermediates(certificates)
+
+    return Tools(
+        verifier=CryptographyVerifier(),
+        xml_signatures=LxmlSignatures(),
+        judge=PathJudge(anchors, (), crls),
+        judge_with=judge_with,
+        manifest_signer=_manifest_signer,
+        trusted=TrustedDomains(DEMAIL_DOMAINS),
+    )
+
+
+def new_identity(common_name: str, dns: Sequence[str], ips: Sequence[str]) -> tuple[bytes, str]:
+    """A fresh P-256 key (PEM) and its certificate request (PEM), for test installations."""
+    key = generate_key("p256")
+    text = base64.encodebytes(to_pkcs8(key)).decode("ascii")
+    pem = f"-----BEGIN PRIVATE KEY-----\n{text}-----END PRIVATE KEY-----\n"
+    return pem.encode("ascii"), make_csr(key, common_name, dns=dns, ips=ips).decode("ascii")
+
+
+def fingerprint_of(certificate_pem: bytes) -> str:
+    """SHA-256 of the first certificate of a PEM file, lower-case hex."""
+    return fingerprint(pem_to_der(certificate_pem))
+
+
+async def migrate(owner_url: str, app_role: str) -> None:
+    """The schema at head. Raises as `storage.migrate.upgrade`."""
+    await schema.upgrade(owner_url, app_role=app_role)
+
+
+def _manifest_signer(signature: bytes, manifest: bytes) -> bytes:
+    """Certificate of the manifest's only signer. Raises CmsInvalid."""
+    signers = verify_detached(signature, manifest).signers
+    if len(signers) != 1:
+        raise CmsInvalid("a manifest has one signer")
+    return signers[0].certificate_der
+
+
+def sample_pdf(title: str, paragraphs: Sequence[str], author: str) -> bytes:
+    """A PDF document for demonstrations."""
+    return simple_pdf(title, paragraphs, utc_now(), author=author)

@@ -1,0 +1,168 @@
+"""What the REST process receives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from demail_gateway.application.administer import Administer
+from demail_gateway.application.attach import Attach
+from demail_gateway.application.authenticate import Access, IssueToken, TokenIssuer
+from demail_gateway.application.certify import Certify
+from demail_gateway.application.once import Once
+from demail_gateway.application.ports import Installation, Sweeping
+from demail_gateway.application.prove import Prove
+from demail_gateway.application.read import Read
+from demail_gateway.application.services import Probe, Services
+from demail_gateway.application.submit import Submit
+from demail_gateway.application.wake import WakeUps
+from demail_gateway.bootstrap.parts import Observing, Store, provider, secret_octets, store, utc_now, waker
+from demail_gateway.core.errors import StoreUnavailable
+from demail_gateway.providers.profile import ProviderProfile, parse_profile
+from demail_gateway.providers.smtp import SmtpProvider
+from demail_gateway.settings import Settings
+from demail_gateway.storage.administration import PostgresAdministration
+from demail_gateway.storage.answers import PostgresAnswers
+from demail_gateway.storage.clients import PostgresClients
+from demail_gateway.storage.installation import PostgresInstallation
+from demail_gateway.storage.reading import PostgresReading
+from demail_gateway.storage.submissions import PostgresSubmissions
+from demail_gateway.storage.sweeping import PostgresSweeping
+from demail_gateway.trust.package_signer import InstallationSigner
+from demail_gateway.trust.workshop import SoftwareWorkshop
+from demail_gateway.waking.redis_waker import RedisWaker
+
+_CRL_EVERY_S = 10.0
+"""How old the installation's own status answers in a package may be beside what the scheduler has fetched."""
+
+
+@asynccontextmanager
+async def rest_services(settings: Settings, seen: Observing) -> AsyncIterator[Services]:
+    """Everything the REST API uses, for as long as the context lasts.
+
+    Raises:
+        ConfigurationError: naming every setting that is missing.
+        KeyUnavailable, CertificateMalformed, OSError: the installation's key or certificate cannot be used.
+    """
+    settings.need("redis_url", "token_secret", "installation_key_file", "installation_certificate_file")
+    async with store(settings) as known, _crls(known) as crls:
+        outbound = provider(settings, seen.observe)
+        wakes = waker(settings, seen.observe)
+        wake_ups = WakeUps(wakes)
+        try:
+            yield _services(settings, known, crls, wake_ups, wakes, outbound)
+        finally:
+            await wake_ups.settle()
+            await wakes.close()
+            await outbound.close()
+
+
+def _services(
+    settings: Settings, known: Store, crls: CrlBox, wake_ups: WakeUps, wakes: RedisWaker, outbound: SmtpProvider
+) -> Services:
+    engine, keys = known.engine, known.keys
+    installation = PostgresInstallation(engine, keys)
+    submissions = PostgresSubmissions(engine, keys, clocks=known.clocks)
+    reading = PostgresReading(engine, keys)
+    administration = PostgresAdministration(engine, keys)
+    clients = PostgresClients(engine)
+    url = settings.public_url
+    issuer = TokenIssuer(secret_octets(settings.token_secret), url, f"{url}/v1", settings.token_lifetime_s)
+    signer = _signer(settings, crls)
+
+    def check_profile(raw: Mapping[str, Any]) -> None:
+        parse_profile(raw, allow_plain=settings.allow_plain_smtp)
+
+    return Services(
+        issue_token=IssueToken(clients, issuer, utc_now, os.urandom),
+        access=Access(clients, issuer, utc_now),
+        once=Once(PostgresAnswers(engine, keys), utc_now),
+        submit=Submit(submissions, installation, outbound, wake_ups, utc_now, os.urandom, settings.message_id_domain),
+        attach=Attach(submissions, utc_now, os.urandom, settings.upload_bytes),
+        read=Read(reading, submissions, utc_now),
+        prove=Prove(reading, signer, utc_now),
+        administer=Administer(administration, check_profile, utc_now, os.urandom),
+        certify=Certify(administration, SoftwareWorkshop(), utc_now, os.urandom),
+        randomness=os.urandom,
+        probes=_probes(installation, PostgresSweeping(engine), wakes, signer),
+    )
+
+
+def _signer(settings: Settings, crls: CrlBox) -> InstallationSigner:
+    assert settings.installation_key_file is not None, "asked for by need()"
+    assert settings.installation_certificate_file is not None, "asked for by need()"
+    key_pem = settings.installation_key_file.read_bytes()
+    return InstallationSigner(key_pem, settings.installation_certificate_file.read_bytes(), crls.current)
+
+
+class CrlBox:
+    """The revocation lists as last read from the database, for a signer that cannot wait for them."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._lists: tuple[bytes, ...] = ()
+
+    def current(self) -> tuple[bytes, ...]:
+        return self._lists
+
+    async def keep(self) -> None:
+        """Reads them again and again until cancelled."""
+        while True:
+            # while the database is away the lists read before go on to serve
+            with contextlib.suppress(StoreUnavailable):
+                self._lists = await self._installation.crls()
+            await asyncio.sleep(_CRL_EVERY_S if self._lists else 1.0)
+
+
+@asynccontextmanager
+async def _crls(known: Store) -> AsyncIterator[CrlBox]:
+    box = CrlBox(PostgresInstallation(known.engine, known.keys))
+    keeping = asyncio.create_task(box.keep())
+    try:
+        yield box
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+def _probes(
+    installation: Installation, sweeping: Sweeping, wakes: RedisWaker, signer: InstallationSigner
+) -> Mapping[str, Probe]:
+    """What readyz asks, part by part."""
+
+    async def database() -> str:
+        await installation.ping()
+        return "ok"
+
+    async def keys() -> str:
+        return f"{len(signer.certificates)} certificates"
+
+    async def redis() -> str:
+        await wakes.ping()
+        return "ok"
+
+    async def queue() -> str:
+        return f"{await sweeping.queue_age_s(utc_now()):.1f} s"
+
+    async def providers() -> str:
+        active = [each for each in await installation.connections() if each.active]
+        await asyncio.gather(*(_reach(parse_profile(each.profile, allow_plain=True)) for each in active))
+        return f"{len(active)} reachable"
+
+    return {
+        "database": Probe(database, needed=True),
+        "keys": Probe(keys, needed=True),
+        "redis": Probe(redis, needed=False),
+        "queue": Probe(queue, needed=False),
+        "providers": Probe(providers, needed=False),
+    }
+
+
+async def _reach(profile: ProviderProfile) -> None:
+    """Raises OSError when nothing takes connections there."""
+    _, writer = await asyncio.open_connection(profile.smtp.host, profile.smtp.port)
+    writer.close()

@@ -1,0 +1,5 @@
+"""Commands (`demail-gateway …`)."""
+
+from demail_gateway.cli.program import main
+
+__all__ = ["main"]

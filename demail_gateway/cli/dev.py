@@ -1,0 +1,62 @@
+"""`dev`: the whole stack in the foreground until Ctrl-C or SIGTERM, with two test tenants and the sandbox provider."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from demail_gateway.cli.screen import Screen
+from demail_gateway.cli.seed import BETRIEB, STADT
+from demail_gateway.cli.stack import Running, Stack
+from demail_gateway.cli.supervise import StopRequested
+
+
+async def run_dev(port: int, ready_file: Path | None, screen: Screen) -> None:
+    """Returns after a clean stop; whatever was started is gone then."""
+    async with Stack(api_port=port, wanted=(STADT, BETRIEB), step=screen.step, environ=os.environ) as stack:
+        try:
+            running = await stack.start()
+        except StopRequested:
+            return
+
+        async def write(_restarted: str = "") -> None:
+            if ready_file is not None:
+                _write(ready_file, _document(running, stack.supervisor.pids()))
+
+        await write()
+        screen.done(f"Bereit: {running.base_url}  (Beschreibung der Schnittstelle: {running.base_url}/docs)")
+        screen.note("Testinstallation mit Sandbox-Anbieter, kein Betrieb. Beenden mit Strg-C.")
+        try:
+            await stack.watch(write)
+        finally:
+            if ready_file is not None:
+                os.unlink(ready_file)
+
+
+def _document(running: Running, pids: dict[str, int]) -> dict[str, Any]:
+    return {
+        "base_url": running.base_url,
+        "operator": {"client_id": running.operator_id, "client_secret": running.operator_secret},
+        "tenants": [tenant.ready_entry() for tenant in running.tenants],
+        "sandbox": {
+            "url": running.sandbox.url,
+            "trust_anchor": str(running.sandbox.trust_anchor),
+            "crl_url": running.sandbox.crl_url,
+        },
+        "connection_id": running.connection_id,
+        "database_url": running.servers.access.app_url,
+        "owner_database_url": running.servers.access.owner_url,
+        "redis_url": running.servers.redis_url,
+        "processes": [{"name": name, "pid": pid} for name, pid in pids.items()],
+    }
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    """In one step: a reader sees the old file or the new one. It holds secrets, so it is its owner's alone."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(document, file, ensure_ascii=False, indent=1)
+    part.replace(path)
