@@ -1,4 +1,4 @@
-"""The guideline's own words as values (TR 01201 parts 2.1, 3.1, 3.4) and the states of `sending-and-receiving.md` §5."""
+"""The guideline's own words as values (TR 01201 parts 2.1, 3.1, 3.4) and states of `sending-and-receiving.md` §5."""
 
 from __future__ import annotations
 
