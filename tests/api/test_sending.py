@@ -132,13 +132,13 @@ async def test_a_repetition_is_answered_although_the_draft_would_be_refused_toda
     assert (await gateway.send("key-2")).json()["code"] == "account-state"
 
 
-@pytest.mark.parametrize("key", ["", "a" * 256, "mit leer", "ümlaut".encode("latin-1").decode("latin-1")])
+@pytest.mark.parametrize("key", ["", "a" * 256, "mit leer", "ümlaut"])
 async def test_a_malformed_key_is_refused(gateway: Gateway, key: str) -> None:
     token = await gateway.token(gateway.city)
     answer = await gateway.http.post(
         "/v1/tenants/stadt-elbtal/messages",
         json=draft(gateway.city),
-        headers={"Authorization": f"Bearer {token}", "Idempotency-Key": key.encode("latin-1")},  # type: ignore[dict-item]
+        headers={b"Authorization": f"Bearer {token}".encode(), b"Idempotency-Key": key.encode("latin-1")},
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "idempotency-key-invalid")
 

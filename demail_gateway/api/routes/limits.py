@@ -23,7 +23,7 @@ router = APIRouter(prefix=TENANT, tags=["limits"])
     "/limits", summary="Effective sizes, quotas and permitted options", responses={200: {"model": LimitsDocument}}
 )
 async def read_limits(
-    request: Request, scope: Reader, sender: Annotated[Line, Query(alias="from", max_length=253)] | None = None
+    request: Request, scope: Reader, sender: Annotated[Line | None, Query(alias="from", max_length=253)] = None
 ) -> Response:
     """`from` asks for one of the client's sender addresses; connection and quota are those of its account."""
     found = await services(request).read.limits(scope, None if sender is None else sender.lower())
