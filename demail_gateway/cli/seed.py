@@ -105,7 +105,7 @@ async def take_on(operator: Rest, sandbox_url: str, connection_id: str, wanted: 
         slug=wanted.slug,
         name=wanted.name,
         client_id=client["id"],
-        client_secret=client["secret"],
+        client_secret=client["client_secret"],
         addresses=wanted.addresses,
         public_body=wanted.public_body,
     )
