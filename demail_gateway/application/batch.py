@@ -14,8 +14,6 @@ from demail_gateway.application.ports import ClaimedCopy, Lease
 _FEWEST, _FIRST, _MOST = 2, 8, 32
 _LOADED_BYTES = 32 << 20
 """About what one load may bring into memory; the next load is larger or smaller by what the last one brought."""
-_MARGIN = 0.1
-"""Part of a lease that is left for recording the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +30,6 @@ class Work:
     @property
     def stopping(self) -> bool:
         return self.should_stop()
-
-    @property
-    def hand_over_until(self) -> float:
-        """Loop time at which a hand-over is broken off, so that no SMTP line outlives its lease."""
-        return self.claimed_at + self.lease_s * (1 - _MARGIN)
 
     def has_time(self) -> bool:
         """Whether enough of the lease is left to begin another hand-over: half of it."""

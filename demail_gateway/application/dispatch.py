@@ -141,7 +141,7 @@ class Dispatch:
         except Exception as error:  # one copy that cannot be composed must not stop the tenant's others
             code = error.code if isinstance(error, DemailError) else type(error).__name__
             self._observe("work_failed", tenant=work.tenant_id, copy=content.copy_id, code=code, stage="compose")
-            await self._put_off(work, recorder, claimed, code)
+            recorder.add(self._hand_over_one.put_off(claimed, code))
         else:
             await batch.put(Ready(claimed, octets))
 
@@ -155,14 +155,6 @@ class Dispatch:
             raise ComposeFailed("too-large")
         return octets
 
-    async def _put_off(self, work: Work, recorder: Recorder, claimed: ClaimedCopy, code: str) -> None:
-        """Trouble of the installation, not of the copy: later again, and failed when that lasts (SND-52)."""
-        wait_s = self._hand_over_one.wait_s(claimed.lease.tries)
-        if wait_s is None:
-            recorder.add(self._hand_over_one.failed(claimed, code))
-        else:
-            await self._give_back(work, [claimed.lease], wait_s=wait_s)
-
     async def _give_back(self, work: Work, leases: Sequence[Lease], *, wait_s: float = 0.0) -> None:
         if leases:
             await self._dispatches.release(work.tenant_id, leases, work.after(self._clock(), wait_s))
@@ -174,12 +166,13 @@ class Dispatch:
                 continue
             try:
                 connections = [await self._connection(ready.claimed.content.connection_id) for ready in group]
+                begun_at = asyncio.get_running_loop().time()
                 begun = await self._begin(work, group)
             except BaseException:
                 await batch.fail()
                 raise
             pairs = [(each, to) for each, to in zip(begun, connections, strict=True) if each is not None]
-            await asyncio.gather(*(self._hand_over(work, recorder, each, to) for each, to in pairs))
+            await asyncio.gather(*(self._hand_over(work, recorder, each, to, begun_at) for each, to in pairs))
 
     async def _begin(self, work: Work, group: Sequence[Ready]) -> list[Ready | None]:
         """The attempts on record, committed, before the first SMTP octet; None for copies whose lease was lost."""
@@ -192,5 +185,7 @@ class Dispatch:
         held = await self._dispatches.begin(work.tenant_id, begins)
         return [each if each.claimed.content.copy_id in held else None for each in known]
 
-    async def _hand_over(self, work: Work, recorder: Recorder, ready: Ready, connection: Connection) -> None:
-        recorder.add(await self._hand_over_one(work, ready, connection))
+    async def _hand_over(
+        self, work: Work, recorder: Recorder, ready: Ready, connection: Connection, begun_at: float
+    ) -> None:
+        recorder.add(await self._hand_over_one(work, ready, connection, begun_at))

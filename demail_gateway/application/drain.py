@@ -56,14 +56,14 @@ class Drain:
         Raises:
             StoreUnavailable: the database is away.
         """
-        done, more = 0, True
-        while more and done < self._policy.slice and not self._stopping:
-            limit = min(self._policy.claim, self._policy.slice - done)
-            claimed = await self._claim_and_work(tenant_id, limit)
+        done, claimed = 0, 1
+        while claimed and done < self._policy.slice and not self._stopping:
+            claimed = await self._claim_and_work(tenant_id, min(self._policy.claim, self._policy.slice - done))
             done += claimed
-            more = claimed == limit
+        # fewer than asked for may have been bounded by their size: only nothing means that nothing is due
+        more = claimed > 0 and not self._stopping
         self._observe("drain_ended", tenant=tenant_id, rows=done, more=more)
-        return more and not self._stopping
+        return more
 
     async def _claim_and_work(self, tenant_id: UUID, limit: int) -> int:
         policy = self._policy

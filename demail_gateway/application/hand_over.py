@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from demail_gateway.application.backoff import Backoff
@@ -23,6 +24,8 @@ from demail_gateway.application.ports import (
 from demail_gateway.core.errors import ProviderOutcomeUnknown, ProviderRefused, ProviderUnavailable
 
 _REPLY_CHARS = 500
+_MARGIN = 0.1
+"""Part of an attempt's lease that is left for recording its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class HandOverPolicy:
     """First look-up after an unknown outcome."""
     absence_s: float = 30.0
     """A provider's "not taken" counts only when it says so again after this pause (SND-43)."""
+    attempt_s: float = 240.0
+    """How long `Dispatches.begin` lets a begun attempt keep its lease; a hand-over is broken off before that."""
     connections: int = 4
     """Where a profile names no number of connections."""
 
@@ -50,25 +55,35 @@ class HandOver:
         self._observe = observe
         self._policy = policy
 
-    async def __call__(self, work: Work, ready: Ready, connection: Connection) -> AttemptOutcome:
-        """The end of one hand-over, broken off in time before the lease ends."""
+    async def __call__(self, work: Work, ready: Ready, connection: Connection, begun_at: float) -> AttemptOutcome:
+        """The end of one hand-over. It never outlives its lease, counted from `begun_at` (loop time)."""
         started = asyncio.get_running_loop().time()
-        outcome = await self._outcome(work, ready, connection)
+        outcome = await self._outcome(work, ready, connection, begun_at + self._policy.attempt_s * (1 - _MARGIN))
         self._report(work, ready, connection, outcome, asyncio.get_running_loop().time() - started)
         return outcome
 
     def failed(self, claimed: ClaimedCopy, reason: str) -> AttemptOutcome:
         """The end of a copy that could not be composed or signed; nothing was begun."""
-        copy_id = claimed.content.copy_id
-        return AttemptOutcome(
-            claimed.lease, copy_id, None, AttemptEnd.FAILED, reason[:_REPLY_CHARS], (), self._clock(), None
-        )
+        return self._not_begun(claimed, AttemptEnd.FAILED, reason, None)
 
-    def wait_s(self, tries: int) -> float | None:
+    def put_off(self, claimed: ClaimedCopy, reason: str) -> AttemptOutcome:
+        """Trouble of the installation, not of the copy: later again, and failed when that lasts (SND-52)."""
+        wait_s = self._wait_s(claimed)
+        if wait_s is None:
+            return self.failed(claimed, reason)
+        return self._not_begun(claimed, AttemptEnd.UNAVAILABLE, reason, Work.after(self._clock(), wait_s))
+
+    def _not_begun(
+        self, claimed: ClaimedCopy, end: AttemptEnd, reason: str, next_at: datetime | None
+    ) -> AttemptOutcome:
+        copy_id, now = claimed.content.copy_id, self._clock()
+        return AttemptOutcome(claimed.lease, copy_id, None, end, reason[:_REPLY_CHARS], (), now, next_at)
+
+    def _wait_s(self, claimed: ClaimedCopy) -> float | None:
         """Seconds until the next try; None: given up."""
-        return self._policy.backoff.wait_s(tries, self._randomness(1)[0] / 255)
+        return self._policy.backoff.wait_s(claimed.lease.tries, self._randomness(1)[0] / 255)
 
-    async def _outcome(self, work: Work, ready: Ready, connection: Connection) -> AttemptOutcome:
+    async def _outcome(self, work: Work, ready: Ready, connection: Connection, until: float) -> AttemptOutcome:
         content = ready.claimed.content
         recipients = served(content)
         request = HandOverRequest(
@@ -80,7 +95,7 @@ class HandOver:
             ready.claimed.lease.trace_id,
         )
         try:
-            async with asyncio.timeout_at(work.hand_over_until):
+            async with asyncio.timeout_at(until):
                 receipt = await self._provider.hand_over(request)
         except ProviderRefused as error:
             return self._ended(ready, AttemptEnd.REFUSED, error.reply)
@@ -99,7 +114,7 @@ class HandOver:
 
     def _unavailable(self, ready: Ready, error: ProviderUnavailable) -> AttemptOutcome:
         """Next try by back-off; none any more: held for a person (SND-52)."""
-        wait_s = self.wait_s(ready.claimed.lease.tries)
+        wait_s = self._wait_s(ready.claimed)
         if wait_s is not None and error.retry_after is not None:
             wait_s = max(wait_s, error.retry_after.total_seconds())
         return self._ended(ready, AttemptEnd.UNAVAILABLE, error.reply, wait_s=wait_s)

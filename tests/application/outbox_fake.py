@@ -145,7 +145,7 @@ class Outbox:
         for lease in leases:
             if self._holds(lease):
                 row = self.rows[lease.work_id]
-                row.token, row.leased_until, row.due_at, row.tries = None, None, due_at, row.tries + 1
+                row.token, row.leased_until, row.due_at = None, None, due_at
 
     async def done(self, tenant_id: UUID, lease: Lease) -> None:
         self._call("done", 1)

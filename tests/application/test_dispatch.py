@@ -49,20 +49,21 @@ POLICY = HandOverPolicy(Backoff(first_s=2.0, longest_s=30.0, give_up_s=100.0), s
 class Bench:
     """A worker over the fakes. `restart` is a new process over the same database and provider."""
 
-    def __init__(self, lookup: bool = True, **drain: object) -> None:
+    def __init__(self, lookup: bool = True, attempt_s: float = 240.0, **drain: object) -> None:
         self.clock = Clock()
         self.outbox = Outbox(self.clock)
         self.provider = FakeProvider(lookup)
         self.installation = FakeInstallation()
         self.events: list[tuple[str, dict[str, object]]] = []
         self.policy = DrainPolicy(**drain)  # type: ignore[arg-type]
+        self.hand_over = replace(POLICY, attempt_s=attempt_s)
         self.restart()
 
     def restart(self) -> None:
         shared = (self.outbox, self.installation, self.provider)
         observe = self.observe
-        dispatch = Dispatch(*shared, FakeSealer(), self.clock, os.urandom, observe, POLICY)
-        reconcile = Reconcile(*shared, self.clock, observe, POLICY)
+        dispatch = Dispatch(*shared, FakeSealer(), self.clock, os.urandom, observe, self.hand_over)
+        reconcile = Reconcile(*shared, self.clock, observe, self.hand_over)
         handlers: dict[WorkKind, Handler] = {WorkKind.DISPATCH: dispatch, WorkKind.RECONCILE: reconcile}
         self.drain = Drain(self.outbox, handlers, self.clock, observe, self.policy)
 
@@ -425,7 +426,7 @@ async def test_end_that_cannot_be_written_at_once_is_written_later(bench: Bench)
 
 
 async def test_hand_over_is_broken_off_before_its_lease_ends() -> None:
-    bench = Bench(lease_s=0.3)
+    bench = Bench(attempt_s=0.3)
     copy_id = bench.outbox.add()
 
     async def hang(request: HandOverRequest) -> HandOverReceipt:
@@ -476,7 +477,7 @@ async def test_missing_key_puts_a_signed_copy_off_and_fails_it_when_that_lasts(b
     assert bench.outbox.copies[copy_id].state == "waiting"
     await bench.run_to_the_end()
     assert bench.outbox.copies[copy_id].state == "failed"
-    assert bench.outbox.copies[copy_id].replies == ["key-unavailable"]
+    assert set(bench.outbox.copies[copy_id].replies) == {"key-unavailable"}
 
 
 async def test_key_that_comes_back_in_time_sends_the_copy(bench: Bench) -> None:
