@@ -6,6 +6,7 @@ Set by typst with the fonts that it carries in itself; nothing of the machine en
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,12 +20,18 @@ _TEMPLATES = Path(__file__).parent / "templates"
 MAX_CHARACTERS = 200_000
 """All text together, as JSON; setting takes time in proportion."""
 
+_BREAK = "\u200b"
+_LONG_WORD = re.compile(r"\S{24,}")
+_PIECE = re.compile(r"\S{1,8}[\u0300-\u036f]*")
+"""Never between a letter and its accents."""
+
 _COVERED = (
     range(0x20, 0x7F),
     range(0xA0, 0x370),
     range(0x391, 0x3A2),
     range(0x3A3, 0x500),
     range(0x1E00, 0x1F00),
+    range(0x200B, 0x200C),
     range(0x2010, 0x2028),
     range(0x2030, 0x2040),
     range(0x20A0, 0x20C1),
@@ -63,7 +70,12 @@ def _set(
     *,
     author: str,
 ) -> bytes:
-    data: dict[str, object] = {"title": title, "author": author, "rows": rows, "paragraphs": list(paragraphs)}
+    data: dict[str, object] = {
+        "title": title,
+        "author": author,
+        "rows": [[_breakable(cell) for cell in row] for row in rows],
+        "paragraphs": [_breakable(paragraph) for paragraph in paragraphs],
+    }
     if len(json.dumps(data)) > MAX_CHARACTERS:
         raise ComposeFailed("text is too long for a PDF")
     try:
@@ -74,6 +86,11 @@ def _set(
         return _compile(data, embedded, at)
     except typst.TypstError:
         return _compile_displayable(data, embedded, at)
+
+
+def _breakable(text: str) -> str:
+    """The text with places to break in long words: values such as X-de-mail-integrity have no blanks."""
+    return _LONG_WORD.sub(lambda word: _BREAK.join(_PIECE.findall(word[0])), text)
 
 
 def _compile_displayable(data: object, xml: str, at: datetime) -> bytes:

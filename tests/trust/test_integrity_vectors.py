@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from demail_gateway.trust.certificates import read_certificate, read_pem_bundle
 from demail_gateway.trust.keys import import_pkcs8
 from demail_gateway.trust.paths import PathJudge
 from demail_gateway.trust.verifier import CryptographyVerifier
+from demail_gateway.trust.xmldsig import LxmlSignatures
 
 VECTORS = Path(__file__).parents[1] / "core" / "vectors" / "integrity"
 MANIFEST = json.loads((VECTORS / "manifest.json").read_text())
@@ -51,3 +53,22 @@ def test_vector_is_judged_as_its_manifest_says(case: dict[str, Any]) -> None:
         expected["code"],
     )
     assert sorted(result.findings) == expected["findings"]
+
+
+@pytest.mark.parametrize("path", sorted((VECTORS / "messages").glob("b-*.eml")), ids=lambda path: path.stem)
+def test_confirmations_of_the_vectors_carry_valid_xml_signatures(path: Path) -> None:
+    xml = next(
+        part.get_payload(decode=True)
+        for part in message_from_bytes(path.read_bytes()).walk()
+        if part.get_content_type() == "application/xml"
+    )
+    assert isinstance(xml, bytes)
+    signatures = LxmlSignatures()
+    verified = signatures.verify(xml)
+    assert (
+        PathJudge(read_pem_bundle((VECTORS / "keys" / "ca.crt.pem").read_bytes()))
+        .judge(verified.certificate_der, AT)
+        .findings
+        == ()
+    )
+    assert signatures.schema_errors(xml) == ()

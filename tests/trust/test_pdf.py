@@ -57,7 +57,10 @@ def test_markup_and_code_of_a_message_have_no_effect() -> None:
     assert b"fett* $x$" in next(stream for stream in _streams(pdf) if b"pdfaid" in stream)
 
 
-@pytest.mark.parametrize("subject", ["中文", "😀", "a\x00b", "\x1b[31m", "\ufdfa", "\ud800", "e\u0301", "\u202eabc"])
+@pytest.mark.parametrize(
+    "subject",
+    ["中文", "😀", "a\x00b", "\x1b[31m", "\ufdfa", "\ud800", "e\u0301", "\u0301", "\u202eabc", "x\u0301" * 40],
+)
 def test_every_subject_can_be_set(subject: str) -> None:
     assert confirmation_pdf(f"Bescheid {subject}", [("Betreff", subject)], subject, XML, AT).startswith(b"%PDF")
 
