@@ -118,10 +118,11 @@ _compilers: list[typst.Compiler] = []
 
 def _compile(data: object, xml: str, at: datetime) -> bytes:
     inputs = {"data": json.dumps(data), "xml": xml}
+    whole = at.replace(microsecond=0)  # PDF knows seconds alone
     with _lock:
         if not _compilers:
             template = str(_TEMPLATES / "confirmation.typ")
             _compilers.append(typst.Compiler(template, root=_TEMPLATES, ignore_system_fonts=True))
-        pdf = _compilers[0].compile(format="pdf", sys_inputs=inputs, pdf_standards=["a-3b"], timestamp=at)
+        pdf = _compilers[0].compile(format="pdf", sys_inputs=inputs, pdf_standards=["a-3b"], timestamp=whole)
     assert isinstance(pdf, bytes)
     return pdf
