@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import pybase64
 from fastapi import Body, FastAPI, HTTPException, Response
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from demail_gateway.core.address import parse_address
 from demail_gateway.core.errors import AddressInvalid, CertificateMalformed
@@ -20,6 +20,12 @@ from demail_gateway.sandbox.configuration import GatewayPeer
 from demail_gateway.sandbox.effects import Account, Folder
 from demail_gateway.sandbox.letters import Letter, LetterRefused, Tamper
 from demail_gateway.trust.authority import Profile
+
+
+def _octets(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("Base64 text expected")
+    return pybase64.b64decode(text, validate=True)
 
 
 class _Model(BaseModel):
@@ -37,7 +43,8 @@ class OptionsIn(_Model):
 class AttachmentIn(_Model):
     filename: str
     content_type: str = "application/octet-stream"
-    content: Base64Bytes
+    content: Annotated[bytes, BeforeValidator(_octets)]
+    """Base64, strictly."""
 
 
 class MailIn(_Model):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +20,7 @@ from demail_gateway.trust.certificates import pem_to_der
 from demail_gateway.trust.paths import PathJudge
 from demail_gateway.trust.verifier import CryptographyVerifier
 from demail_gateway.trust.xmldsig import LxmlSignatures
-from tests.sandbox.playground import ALL_PROOFS, PROOFS, SENDER, Arrived, Playground
+from tests.sandbox.playground import ALL_PROOFS, PROOFS, SENDER, Arrived, Playground, make_draft
 
 DISPATCH, RECEIPT, RETRIEVE = (f"confirmation of {kind}" for kind in ("dispatch", "receipt", "retrieve"))
 DOMAIN = "sandbox.de-mail.de"
@@ -241,8 +240,6 @@ async def test_several_recipients_have_one_dispatch_and_a_receipt_each(playgroun
 
 
 async def test_a_bcc_copy_names_only_its_own_recipient(playground: Playground) -> None:
-    from tests.sandbox.playground import make_draft
-
     to, bcc = f"erika@{DOMAIN}", (f"eins@{DOMAIN}", f"zwei@{DOMAIN}")
     draft = make_draft(to, bcc=bcc)
     await playground.submit(to, *bcc, octets=draft)
@@ -278,4 +275,3 @@ async def test_the_provider_shows_its_certificate(playground: Playground) -> Non
     pem = (playground.configuration.directory / "tls-client.pem").read_bytes()
     assert proof.peer_certificate == pem_to_der(pem)
     assert proof.envelope_sender.endswith(f"@{DOMAIN}")
-    await asyncio.sleep(0)
