@@ -160,11 +160,14 @@ class Receive:
         self._report_entry(work, lease, entry)
 
     async def _failed(self, work: Work, lease: Lease, arrival: StoredArrival | None, error: Exception) -> None:
-        """Later again; octets that fail again and again become an entry that says so."""
+        """Later again; octets that fail again and again become an entry that says so.
+
+        Trouble of the installation (a key, a file of anchors) is waited out: the octets are not to blame.
+        """
         code = error.code if isinstance(error, DemailError) else type(error).__name__
         self._observe("work_failed", tenant=work.tenant_id, received=lease.subject_id, code=code, stage="receive")
         now = self._clock()
-        if arrival is None or isinstance(error, DemailError) or lease.tries < self._policy.tries:
+        if arrival is None or isinstance(error, DemailError | OSError) or lease.tries < self._policy.tries:
             wait_s = self._policy.recheck.wait_s(min(lease.tries, 8), 0.0) or self._policy.recheck.longest_s
             await self._arrivals.postpone(work.tenant_id, lease, now + timedelta(seconds=wait_s))
             return

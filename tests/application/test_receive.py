@@ -355,9 +355,10 @@ async def test_fault_of_ours_is_tried_again_and_ends_as_an_unchecked_entry() -> 
     )
 
 
-async def test_key_that_is_away_is_waited_for_however_long() -> None:
+@pytest.mark.parametrize("error", [KeyUnavailable(), FileNotFoundError("anchors.pem")])
+async def test_trouble_of_the_installation_is_waited_out_however_long(error: Exception) -> None:
     bench = Bench(RECEIPT)
-    bench.arrivals.fail = KeyUnavailable()
+    bench.arrivals.fail_find = error
     await bench.run(tries=50)
     assert len(bench.arrivals.postponed) == 1
     assert bench.arrivals.entries == []
