@@ -24,6 +24,8 @@ class Probe:
     """Returns a short fact for the operator (``ok``, an age); raises DemailError, OSError or TimeoutError."""
     needed: bool
     """Without it the gateway cannot answer (503); else it is degraded only."""
+    patience_s: float = 2.0
+    """A part that does not answer within this time is away."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from httpx import Response
 from demail_gateway.application.authenticate import TokenIssuer
 from demail_gateway.tenancy.scope import TENANT_SCOPES, Scope
 from tests.fakes.gateway import TOKEN_SECRET, Gateway, TenantKit
+from tests.fakes.sending import MemoryClients
 
 FORM = {"grant_type": "client_credentials"}
 
@@ -181,7 +182,7 @@ async def test_parameters_are_judged_after_token_and_scope(gateway: Gateway) -> 
 @pytest.mark.parametrize("token", ["", "abc", "a.b.c", "ü", "x" * 10_000])
 async def test_what_is_no_token_is_401_with_a_challenge(gateway: Gateway, token: str) -> None:
     answer = await gateway.http.get(
-        "/v1/tenants/stadt-elbtal/messages", headers={"Authorization": f"Bearer {token}".encode()}
+        "/v1/tenants/stadt-elbtal/messages", headers={b"Authorization": f"Bearer {token}".encode()}
     )
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -189,7 +190,7 @@ async def test_what_is_no_token_is_401_with_a_challenge(gateway: Gateway, token:
 
 async def test_tokens_of_others_and_changed_ones_are_refused(gateway: Gateway) -> None:
     good = await gateway.token(gateway.city)
-    client = await gateway.services.access._clients.find(gateway.city.client_uuid, "", gateway.world.time.now)
+    client = await MemoryClients(gateway.world).find(gateway.city.client_uuid, "", gateway.world.time.now)
     assert client is not None
     now = gateway.world.time.now
 

@@ -31,6 +31,7 @@ class MemoryAdministration:
 
     async def create_tenant(self, scope: OperatorScope, tenant: TenantRecord) -> TenantRecord:
         self._world.call("create_tenant")
+        await self._world.pause("create_tenant")
         if any(each.slug == tenant.slug for each in self._world.tenants.values()):
             raise Conflict("slug-taken")
         self._world.tenants[tenant.id] = tenant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping
@@ -104,6 +105,8 @@ class World:
     """Quota used, by account."""
     failing: dict[str, Exception] = field(default_factory=dict)
     """By the name of the port's method: raised instead of doing anything."""
+    holding: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By the name of the port's method: it waits until the test lets it go on."""
     calls: list[str] = field(default_factory=list)
 
     def call(self, name: str) -> None:
@@ -111,6 +114,11 @@ class World:
         self.calls.append(name)
         if name in self.failing:
             raise self.failing[name]
+
+    async def pause(self, name: str) -> None:
+        """Waits where a test wants it."""
+        if name in self.holding:
+            await self.holding[name].wait()
 
     def changed(self, action: str, what: str, tenant_id: UUID | None, detail: Mapping[str, Any]) -> None:
         """A change of configuration: a new version and an entry of the journal."""

@@ -19,9 +19,6 @@ from demail_gateway.core.errors import DemailError
 router = APIRouter(tags=["health"])
 metrics_router = APIRouter(tags=["health"])
 
-PATIENCE_S = 2.0
-"""A part that does not answer within this time is away."""
-
 
 @router.get("/livez", summary="The process answers")
 async def livez() -> Response:
@@ -51,7 +48,7 @@ async def metrics(request: Request) -> Response:
 
 async def _asked(probe: Probe) -> Json:
     try:
-        detail, status = await asyncio.wait_for(probe.ask(), PATIENCE_S), "ok"
+        detail, status = await asyncio.wait_for(probe.ask(), probe.patience_s), "ok"
     except (DemailError, OSError, TimeoutError) as error:
         # the kind of fault only: its text may name hosts
         detail, status = type(error).__name__, "unavailable"
