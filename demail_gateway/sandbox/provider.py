@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.vocabulary import AuthLevel, MessageType
 from demail_gateway.observability.logs import get_logger
 from demail_gateway.sandbox import tables
@@ -92,7 +93,10 @@ class Desk:
 
     def client(self, certificate_der: bytes) -> Client | None:
         """The handshake proved that the authority issued it as a client certificate; here it must not be revoked."""
-        facts = read_certificate(certificate_der)
+        try:
+            facts = read_certificate(certificate_der)
+        except CertificateMalformed:
+            return None
         if facts.serial_number in self._identity.revoked:
             return None
         return Client(certificate_der, facts.fingerprint_sha256)

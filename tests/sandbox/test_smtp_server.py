@@ -224,3 +224,53 @@ async def test_an_outage_cuts_and_refuses_and_ends(playground: Playground) -> No
             except (aiosmtplib.SMTPException, ConnectionError):
                 await asyncio.sleep(0.05)
     assert (await playground.provider("/submissions/x")).status_code == 404
+
+
+async def test_a_message_beyond_the_limit_is_refused_and_the_connection_goes_on(playground: Playground) -> None:
+    large = b"Subject: x\r\n\r\n" + b"y" * 46 * 1024 * 1024
+    async with playground.line() as smtp:
+        await smtp.mail(SENDER)
+        await smtp.rcpt(CITIZEN)
+        with pytest.raises(aiosmtplib.SMTPDataError) as refused:
+            await smtp.data(large, timeout=60)
+        assert refused.value.code == 552
+        await smtp.sendmail(SENDER, [CITIZEN], make_draft(CITIZEN, options=PLAIN))
+
+
+async def test_a_size_announced_beyond_the_limit_is_refused_at_once(playground: Playground) -> None:
+    async with playground.line() as smtp:
+        await smtp.ehlo()
+        with pytest.raises(aiosmtplib.SMTPSenderRefused):
+            await smtp.mail(SENDER, options=[f"SIZE={46 * 1024 * 1024}"])
+
+
+async def test_commands_out_of_order_are_refused(playground: Playground) -> None:
+    async with playground.line() as smtp:
+        await smtp.ehlo()
+        assert (await smtp.execute_command(b"DATA")).code == 503
+        await smtp.mail(SENDER)
+        await smtp.rcpt(CITIZEN)
+        assert (await smtp.execute_command(b"DATA", b"x")).code == 501
+
+
+async def test_several_messages_go_over_one_connection(playground: Playground) -> None:
+    async with playground.line() as smtp:
+        for _ in range(5):
+            await smtp.sendmail(SENDER, [CITIZEN], make_draft(CITIZEN, options=PLAIN))
+    assert len(await playground.mailbox_until(CITIZEN, 5)) == 5
+
+
+async def test_a_message_that_ends_too_early_is_not_taken(playground: Playground) -> None:
+    private_id = f"urn:uuid:{uuid.uuid4()}"
+    draft = make_draft(CITIZEN, options=PLAIN, private_id=private_id)
+    reader, writer = await asyncio.open_connection(
+        "localhost", playground.facts["smtp_port"], ssl=playground.tls(), server_hostname="localhost"
+    )
+    for command in (b"EHLO x", b"MAIL FROM:<%s>" % SENDER.encode(), b"RCPT TO:<%s>" % CITIZEN.encode(), b"DATA"):
+        writer.write(command + b"\r\n")
+        await reader.readuntil(b"354 " if command == b"DATA" else b"250 ")
+    writer.write(draft[:-40])
+    await writer.drain()
+    writer.close()
+    await playground.submit(CITIZEN, options=PLAIN)
+    assert (await playground.provider(f"/submissions/{private_id}")).status_code == 404
