@@ -1,9 +1,12 @@
-"""Cursors of lists: opaque to clients, bound to their list, and no secret."""
+"""Cursors of lists: opaque to clients, bound to their list, and no secret.
+
+Only what was written here is read: any other spelling of the same position is refused, so that nothing which a
+database cannot compare gets that far.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from datetime import datetime
 from typing import Any
@@ -23,12 +26,12 @@ def read_cursor(name: str, cursor: str) -> tuple[datetime, UUID]:
     Raises:
         CursorInvalid: this list did not give it out.
     """
+    at, row_id = _read(name, cursor, (str, str))
     try:
-        found, at, row_id = _read(cursor)
         moment, identifier = datetime.fromisoformat(at), UUID(row_id)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise CursorInvalid from error
-    if found != name or moment.tzinfo is None:
+    if not moment.tzinfo or moment.utcoffset() or make_cursor(name, moment, identifier) != cursor:
         raise CursorInvalid
     return moment, identifier
 
@@ -40,25 +43,21 @@ def make_number_cursor(name: str, number: int) -> str:
 
 def read_number_cursor(name: str, cursor: str) -> int:
     """Inverse of `make_number_cursor`. Raises CursorInvalid."""
-    try:
-        found, number = _read(cursor)
-    except (ValueError, TypeError) as error:
-        raise CursorInvalid from error
-    if found != name or not isinstance(number, int) or not 0 <= number < 1 << 63:
+    (number,) = _read(name, cursor, (int,))
+    if not 0 <= number < 1 << 63 or make_number_cursor(name, number) != cursor:
         raise CursorInvalid
-    return number
+    return int(number)
 
 
 def _written(parts: list[str | int]) -> str:
     return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def _read(cursor: str) -> list[Any]:
+def _read(name: str, cursor: str, types: tuple[type, ...]) -> list[Any]:
     try:
-        octets = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        parts = json.loads(octets)
-    except (binascii.Error, UnicodeError, RecursionError) as error:
-        raise ValueError("no cursor") from error
-    if not isinstance(parts, list):
-        raise ValueError("no cursor")
-    return parts
+        parts = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError) as error:  # not ASCII, not base64, not UTF-8, not JSON
+        raise CursorInvalid from error
+    if not isinstance(parts, list) or [type(part) for part in parts] != [str, *types] or parts[0] != name:
+        raise CursorInvalid
+    return parts[1:]

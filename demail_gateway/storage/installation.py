@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from demail_gateway.application.ports import Connection, SigningMaterial
 from demail_gateway.core.errors import NotFound
-from demail_gateway.storage.administration_keys import key_place, read_connection
+from demail_gateway.storage.administration_connections import read_connection
+from demail_gateway.storage.administration_keys import key_place
 from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.engine import tenant_transaction, translated
+from demail_gateway.storage.envelope import TenantKeys
 from demail_gateway.storage.schema import connection as connection_table
 from demail_gateway.storage.schema import revocation_list, tenant_key
 
@@ -28,21 +30,15 @@ class PostgresInstallation:
         self._keys = keys
 
     async def connection(self, connection_id: UUID) -> Connection:
-        with translated():
-            async with self._engine.connect() as database:
-                found = await database.execute(select(connection_table).where(connection_table.c.id == connection_id))
-                row = found.mappings().one_or_none()
-        if row is None:
+        """Raises NotFound."""
+        rows = await self._rows(select(connection_table).where(connection_table.c.id == connection_id))
+        if not rows:
             raise NotFound
-        return read_connection(row)
+        return read_connection(rows[0])
 
     async def connections(self) -> tuple[Connection, ...]:
-        with translated():
-            async with self._engine.connect() as database:
-                rows = (
-                    (await database.execute(select(connection_table).order_by(connection_table.c.id))).mappings().all()
-                )
-        return tuple(read_connection(row) for row in rows)
+        query = select(connection_table).order_by(connection_table.c.created_at, connection_table.c.id)
+        return tuple(read_connection(row) for row in await self._rows(query))
 
     async def signing_material(self, tenant_id: UUID, purpose: str) -> SigningMaterial | None:
         found = await self._material(tenant_id, purpose, ("active",))
@@ -77,44 +73,37 @@ class PostgresInstallation:
                 await database.execute(statement)
 
     async def crls(self) -> tuple[bytes, ...]:
-        with translated():
-            async with self._engine.connect() as database:
-                query = select(revocation_list.c.der).order_by(revocation_list.c.source)
-                return tuple((await database.execute(query)).scalars())
+        """The list last fetched from each source."""
+        query = select(revocation_list.c.der).order_by(revocation_list.c.source)
+        return tuple(row["der"] for row in await self._rows(query))
 
     async def ping(self) -> None:
-        with translated():
-            async with self._engine.connect() as database:
-                await database.execute(text("SELECT 1"))
+        await self._rows(select(literal(1)))
 
-    async def clock(self) -> datetime:
-        """The time of the database's machine, for a comparison of clocks."""
+    async def _rows(self, query: Select[Any]) -> Sequence[Mapping[Any, Any]]:
+        """Of tables that belong to no tenant."""
         with translated():
             async with self._engine.connect() as database:
-                now: datetime = (await database.execute(text("SELECT clock_timestamp()"))).scalar_one()
-        return now
+                rows: Sequence[Mapping[Any, Any]] = (await database.execute(query)).mappings().all()
+                return rows
 
     async def _material(self, tenant_id: UUID, purpose: str, states: Sequence[str]) -> tuple[SigningMaterial, ...]:
+        """Certified keys in these states, the newest first. Raises KeyUnavailable."""
         key = tenant_key.c
         query = (
             select(key.id, key.sealed_pkcs8, key.dek, key.certificate_der, key.chain)
-            .where(
-                key.tenant_id == tenant_id,
-                key.purpose == purpose,
-                key.state.in_(states),
-                key.certificate_der.is_not(None),
-            )
-            .order_by(key.created_at.desc())
+            .where(key.tenant_id == tenant_id, key.purpose == purpose, key.state.in_(states))
+            .where(key.certificate_der.is_not(None))
+            .order_by(key.created_at.desc(), key.id.desc())
         )
         async with tenant_transaction(self._engine, tenant_id) as database:
             rows = (await database.execute(query)).all()
+        if not rows:
+            return ()
         keys = await self._keys.of(tenant_id, [row.dek for row in rows])
-        return tuple(
-            SigningMaterial(
-                row.id,
-                keys.open("tenant_key", row.id, row.dek).open(key_place(row.id), row.sealed_pkcs8),
-                row.certificate_der,
-                tuple(row.chain),
-            )
-            for row in rows
-        )
+        return tuple(_material(keys, row) for row in rows)
+
+
+def _material(keys: TenantKeys, row: Any) -> SigningMaterial:
+    pkcs8 = keys.open("tenant_key", row.id, row.dek).open(key_place(row.id), row.sealed_pkcs8)
+    return SigningMaterial(row.id, pkcs8, row.certificate_der, tuple(row.chain))

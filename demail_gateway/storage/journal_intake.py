@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from demail_gateway.storage.rows import storable
 from demail_gateway.storage.schema import journal_intake
 
 
@@ -38,14 +39,16 @@ async def enter(
 
 def flat(detail: Mapping[str, Any]) -> dict[str, str]:
     """The detail as texts alone, so that the chain's canonical form needs no rules for numbers and nesting."""
-    return {name: _text(value) for name, value in detail.items() if value is not None}
+    return {name: storable(_text(value)) for name, value in detail.items()}
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={_text(inner)}" for name, inner in sorted(value.items()))
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
         return ", ".join(sorted(_text(inner) for inner in value))
-    return str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(inner) for inner in value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,121 @@
+"""Clients and what they may use: the matrix client × sender address × options × quota (GWT-30)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Executable, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from demail_gateway.application.ports import ClientSummary
+from demail_gateway.storage.administering import Operations, Row, only
+from demail_gateway.storage.schema import client, sender_permission
+from demail_gateway.tenancy.identifiers import Prefix, format_id
+from demail_gateway.tenancy.scope import OperatorScope, Scope
+
+
+class ClientAdministration(Operations):
+    """The part of ports.Administration on clients and their sender addresses."""
+
+    async def create_client(self, scope: OperatorScope, record: ClientSummary, secret_sha256: bytes) -> ClientSummary:
+        """A tenant's client, or without a tenant one of the operator."""
+        detail = {"name": record.name, "scopes": record.scopes}
+        async with self._change(scope, record.created_at) as change:
+            await change.execute(_new_client(record, secret_sha256))
+            await change.note("client.created", format_id(Prefix.CLIENT, record.id), record.tenant_id, detail)
+        return record
+
+    async def clients(self, scope: OperatorScope, tenant_id: UUID) -> tuple[ClientSummary, ...]:
+        """The oldest first."""
+        query = select(client).where(client.c.tenant_id == tenant_id).order_by(client.c.created_at, client.c.id)
+        return tuple(_client(row) for row in await self._rows(query))
+
+    async def change_client(
+        self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, changes: Mapping[str, Any], now: datetime
+    ) -> ClientSummary:
+        """Changes name, scopes, active; `secret_sha256` too, of which the journal tells only that it changed."""
+        mine = (client.c.tenant_id == tenant_id, client.c.id == client_id)
+        if not changes:
+            return _client(only(await self._rows(select(client).where(*mine))))
+        columns = {**changes, **({"scopes": sorted(changes["scopes"])} if "scopes" in changes else {})}
+        shown = {name: value for name, value in columns.items() if name != "secret_sha256"}
+        detail = {**shown, "secret_renewed": True} if "secret_sha256" in changes else shown
+        async with self._change(scope, now) as change:
+            row = await change.one(update(client).where(*mine).values(**columns).returning(client))
+            await change.note("client.changed", format_id(Prefix.CLIENT, client_id), tenant_id, detail)
+        return _client(row)
+
+    async def permit_sender(
+        self,
+        scope: OperatorScope,
+        tenant_id: UUID,
+        client_id: UUID,
+        address: str,
+        options: frozenset[str] | None,
+        quota_per_day: int | None,
+        now: datetime,
+    ) -> None:
+        """Raises NotFound: the client or the address is not the tenant's."""
+        permitted = {"options": None if options is None else sorted(options), "quota_per_day": quota_per_day}
+        statement = (
+            upsert(sender_permission)
+            .values(tenant_id=tenant_id, client_id=client_id, address=address, created_at=now, **permitted)
+            .on_conflict_do_update(index_elements=["tenant_id", "client_id", "address"], set_=permitted)
+        )
+        detail = {"client": format_id(Prefix.CLIENT, client_id), **permitted}
+        async with self._change(scope, now) as change:
+            await change.execute(statement)
+            await change.note("sender.permitted", address, tenant_id, detail)
+
+    async def senders(self, scope: OperatorScope, tenant_id: UUID) -> tuple[Mapping[str, Any], ...]:
+        """Rows of the matrix: `client_id`, `address`, `options` (None: all), `quota_per_day`."""
+        table = sender_permission.c
+        query = (
+            select(table.client_id, table.address, table.options, table.quota_per_day)
+            .where(table.tenant_id == tenant_id)
+            .order_by(table.client_id, table.address)
+        )
+        return tuple(
+            {**row, "options": None if row["options"] is None else frozenset(row["options"])}
+            for row in await self._rows(query)
+        )
+
+    async def revoke_sender(
+        self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, address: str, now: datetime
+    ) -> None:
+        """Raises NotFound: it was not permitted."""
+        table = sender_permission.c
+        mine = (table.tenant_id == tenant_id, table.client_id == client_id, table.address == address)
+        async with self._change(scope, now) as change:
+            await change.one(delete(sender_permission).where(*mine).returning(table.address))
+            detail = {"client": format_id(Prefix.CLIENT, client_id)}
+            await change.note("sender.revoked", address, tenant_id, detail)
+
+
+def _new_client(record: ClientSummary, secret_sha256: bytes) -> Executable:
+    if record.tenant_id is None:
+        # the table of operators' clients is out of the application's reach
+        return select(func.create_operator_client(record.id, record.name, secret_sha256, record.created_at))
+    return insert(client).values(
+        tenant_id=record.tenant_id,
+        id=record.id,
+        name=record.name,
+        scopes=sorted(record.scopes),
+        secret_sha256=secret_sha256,
+        active=record.active,
+        created_at=record.created_at,
+    )
+
+
+def _client(row: Row) -> ClientSummary:
+    return ClientSummary(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        name=row["name"],
+        scopes=frozenset(Scope(name) for name in row["scopes"]),
+        active=row["active"],
+        created_at=row["created_at"],
+    )
