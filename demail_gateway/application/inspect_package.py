@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,10 +40,25 @@ from demail_gateway.core.primitives import CertificateStatus, Judge
 MAX_UNPACKED_OCTETS = 1024 * 1024 * 1024
 """Ours: a package of the largest message (45 MiB) with its proofs stays far below; bounds a hostile archive."""
 _SOURCE = "GWT-90; SND-101"
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # encrypted
+    ValueError,
+    EOFError,
+    OSError,
+)
+"""What zipfile raises over hostile or damaged archives."""
 
 
 class Unreadable(Exception):
-    """Not a package at all, or one that is too large to be read."""
+    """A file that holds nothing to check."""
+
+
+class Damaged(Exception):
+    """A package that cannot be unpacked: it was changed, so it fails, and is not merely unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +76,14 @@ class _Package:
 
 
 def inspect_package(octets: bytes, tools: Tools, at: datetime | None) -> Inspection:
-    """An evidence package (.zip). `at` None: each proof is judged for the moment it was first checked.
-
-    Raises:
-        Unreadable: no ZIP file, damaged, encrypted or too large.
-    """
-    members = _unpacked(octets)
+    """An evidence package (.zip). `at` None: each proof is judged for the moment of its own check."""
     try:
+        members = _unpacked(octets)
         manifest = read_manifest(members.get(MANIFEST, b""))
+    except Damaged as error:
+        return _failed("package.readable", str(error))
     except MalformedMessage as error:
-        failed = Check("package.manifest", Outcome.FAILED, error.reason, _SOURCE)
-        return Inspection(Kind.EVIDENCE_PACKAGE, Outcome.FAILED, (failed,))
+        return _failed("package.manifest", error.reason)
     certificates = [members[path] for path in manifest.paths_of(Role.CERTIFICATE) if path in members]
     crls = [members[path] for path in manifest.paths_of(Role.CRL) if path in members]
     package = _Package(members, manifest, replace(tools, judge=tools.judge_with(certificates, crls)), at)
@@ -84,6 +97,10 @@ def inspect_package(octets: bytes, tools: Tools, at: datetime | None) -> Inspect
     outcome = worst([*(check.outcome for check in found), *(verdict for verdict, _ in proofs)])
     details = tuple(check for _, each in proofs for check in each)
     return Inspection(Kind.EVIDENCE_PACKAGE, outcome, (*found, *details), manifest.message_id)
+
+
+def _failed(name: str, detail: str) -> Inspection:
+    return Inspection(Kind.EVIDENCE_PACKAGE, Outcome.FAILED, (Check(name, Outcome.FAILED, detail, _SOURCE),))
 
 
 def inspect_journal(octets: bytes) -> Inspection:
@@ -118,15 +135,16 @@ def inspect_file(octets: bytes, tools: Tools, now: datetime, at: datetime | None
 
 
 def _unpacked(octets: bytes) -> dict[str, bytes]:
+    """Raises Damaged: what began as a ZIP file is none any more, or was made to exhaust us."""
     try:
         with zipfile.ZipFile(io.BytesIO(octets)) as archive:
             infos = archive.infolist()
             too_large = sum(info.file_size for info in infos) > MAX_UNPACKED_OCTETS
             if len(infos) > MAX_MEMBERS or too_large or len({info.filename for info in infos}) < len(infos):
-                raise Unreadable("too many or too large members, or one of them twice")
+                raise Damaged("zu viele oder zu große Bestandteile, oder einer doppelt")
             return {info.filename: archive.read(info) for info in infos}
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise Unreadable("no readable ZIP file") from error
+    except _ZIP_FAULTS as error:
+        raise Damaged("beschädigt") from error
 
 
 def _signature(package: _Package) -> tuple[Check, ...]:
@@ -213,10 +231,10 @@ def _notifications(package: _Package) -> Iterator[tuple[Outcome, tuple[Check, ..
 
 
 def _first_checked(package: _Package, path: str) -> datetime:
-    """When a proof was received, as its report says; a report that does not say leaves the package's own moment."""
+    """When a proof was checked, as its report says; a report that does not say leaves the package's own moment."""
     report = _json_object(package.members.get(f"reports/{path.split('/')[-1].removesuffix('.eml')}.json", b""))
     try:
-        moment = datetime.fromisoformat((report or {})["received_at"])
+        moment = datetime.fromisoformat((report or {})["checked_at"])
     except (KeyError, TypeError, ValueError):
         return package.manifest.created_at
     return moment if moment.tzinfo is not None else package.manifest.created_at

@@ -629,6 +629,8 @@ class EvidenceView:
     findings: tuple[str, ...]
     demail_message_id: str | None
     received_at: datetime
+    checked_at: datetime | None = None
+    """Of the check whose outcome this is; later than `received_at` where a status was awaited (IN-26)."""
 
 
 T = TypeVar("T")

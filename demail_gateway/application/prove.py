@@ -92,6 +92,7 @@ def _report(view: EvidenceView) -> dict[str, Any]:
         "issued_at": view.issued_at,
         "delivery_time": view.delivery_time,
         "received_at": view.received_at,
+        "checked_at": view.checked_at or view.received_at,
         "demail_message_id": view.demail_message_id,
         "outcome": view.outcome,
         "verdict": view.verdict,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from demail_gateway.application.ports import Clock, Connection, Installation, Observe
 from demail_gateway.core.errors import CertificateMalformed
 
 _RETRY_S = 15.0
+_NEW_S = 1.0
+"""How often connections are looked at for lists that were never fetched."""
 _EARLIER = 0.2
 """Part of a list's remaining life that is left when the next one is fetched."""
 
@@ -52,17 +54,22 @@ class RefreshRevocation:
         self._clock = clock
         self._observe = observe
         self._longest_s = longest_s
+        self._due: dict[str, datetime] = {}
 
     async def __call__(self) -> float:
-        """Fetches all lists; returns in how many seconds to do it again: sooner when one failed or soon ends.
+        """Fetches every list that is due; returns in how many seconds to look again, a second at most.
 
         Raises:
             StoreUnavailable: the database is away.
         """
-        waits = [self._longest_s]
-        for url in _urls(await self._installation.connections()):
-            waits.append(await self._refresh(url))
-        return min(waits)
+        urls = _urls(await self._installation.connections())
+        now = self._clock()
+        for url in urls:
+            if url not in self._due or self._due[url] <= now:
+                self._due[url] = self._clock() + timedelta(seconds=await self._refresh(url))
+        waits = [(self._due[url] - self._clock()).total_seconds() for url in urls]
+        # a new connection's list is wanted at once: its first proofs are on their way
+        return max(0.0, min([_NEW_S, *waits]))
 
     async def _refresh(self, url: str) -> float:
         now = self._clock()

@@ -5,6 +5,7 @@ from demail_gateway.bootstrap.diagnosis import Diagnosis, diagnose
 from demail_gateway.bootstrap.offline import fingerprint_of, inspection_tools, migrate, new_identity, sample_pdf
 from demail_gateway.bootstrap.parts import Observing, observing
 from demail_gateway.bootstrap.rest import rest_services
+from demail_gateway.bootstrap.work import inbound_services, scheduler_services, worker_services
 
 __all__ = [
     "CommandLineAdministration",
@@ -13,10 +14,13 @@ __all__ = [
     "administration",
     "diagnose",
     "fingerprint_of",
+    "inbound_services",
     "inspection_tools",
     "migrate",
     "new_identity",
     "observing",
     "rest_services",
     "sample_pdf",
+    "scheduler_services",
+    "worker_services",
 ]

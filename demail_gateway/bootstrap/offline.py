@@ -42,7 +42,7 @@ def inspection_tools(anchor_files: Sequence[bytes], crl_files: Sequence[bytes]) 
         xml_signatures=LxmlSignatures(),
         judge=PathJudge(anchors, (), crls),
         judge_with=judge_with,
-        manifest_signer=_manifest_signer,
+        manifest_signer=manifest_signer,
         trusted=TrustedDomains(DEMAIL_DOMAINS),
     )
 
@@ -65,7 +65,7 @@ async def migrate(owner_url: str, app_role: str) -> None:
     await schema.upgrade(owner_url, app_role=app_role)
 
 
-def _manifest_signer(signature: bytes, manifest: bytes) -> bytes:
+def manifest_signer(signature: bytes, manifest: bytes) -> bytes:
     """Certificate of the manifest's only signer. Raises CmsInvalid."""
     signers = verify_detached(signature, manifest).signers
     if len(signers) != 1:

@@ -33,7 +33,7 @@ def run_inbound() -> None:
 
 
 def run_scheduler() -> None:
-    run_module("demail_gateway.workers.scheduler")
+    run_module("demail_gateway.workers.periodic")
 
 
 def run_migrate() -> None:

@@ -85,6 +85,7 @@ def evidence_view(row: Any) -> EvidenceView:
         findings=tuple(row["findings"]),
         demail_message_id=row["demail_message_id"],
         received_at=row["received_at"],
+        checked_at=row["recorded_at"],
     )
 
 

@@ -19,11 +19,11 @@ _VISIBILITY_S = 3600
 """Far above the longest turn; a killed worker's rows come back by their leases long before that."""
 
 
-def create_celery(broker_url: str, *, processes: int = 2) -> Celery:
+def create_celery(broker_url: str, *, processes: int = 2, queue: str = QUEUE) -> Celery:
     """The application without its task; enough to inspect a worker."""
     app = Celery("demail_gateway", broker=broker_url, set_as_current=False)
     app.conf.update(
-        task_default_queue=QUEUE,
+        task_default_queue=queue,
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -60,6 +60,7 @@ class Worker:
         build: Build,
         *,
         processes: int = 2,
+        queue: str = QUEUE,
         in_child: Callable[[], None] = lambda: None,
         failed: Callable[[str, BaseException], None] = lambda event, error: None,
     ) -> None:
@@ -67,7 +68,7 @@ class Worker:
 
         `failed` hears of errors that nobody foresaw, by event.
         """
-        self.app = create_celery(broker_url, processes=processes)
+        self.app = create_celery(broker_url, processes=processes, queue=queue)
         self._build = build
         self._in_child = in_child
         self._failed = failed

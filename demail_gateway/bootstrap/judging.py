@@ -1,0 +1,75 @@
+"""Cryptography with the anchors of a connection and the revocation lists as last fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from demail_gateway.application.inspect import Tools
+from demail_gateway.application.ports import Connection, Installation
+from demail_gateway.application.remembered import Remembered
+from demail_gateway.bootstrap.offline import manifest_signer
+from demail_gateway.bootstrap.parts import utc_now
+from demail_gateway.core.address import TrustedDomains
+from demail_gateway.core.primitives import Judge
+from demail_gateway.providers.profile import parse_profile
+from demail_gateway.trust.certificates import read_pem_bundle
+from demail_gateway.trust.paths import PathJudge
+from demail_gateway.trust.verifier import CryptographyVerifier
+from demail_gateway.trust.xmldsig import LxmlSignatures
+
+_KEEP_S = 2.0
+"""How old the lists in use may be beside those in the database; a proof that came too early is checked again."""
+
+
+class ConnectionTools:
+    """`await tools(connection)`. Paths found are kept as long as the connection's anchors stay the same."""
+
+    def __init__(self, installation: Installation) -> None:
+        async def fetch(_: str) -> tuple[bytes, ...]:
+            return await installation.crls()
+
+        self._crls = Remembered(fetch, _KEEP_S)
+        self._kept: dict[tuple[bytes, tuple[str, ...]], tuple[tuple[bytes, ...], Tools]] = {}
+
+    async def __call__(self, connection: Connection) -> Tools:
+        """Raises StoreUnavailable; OSError, CertificateMalformed or RuleViolation for a faulty profile."""
+        crls = await self._crls("all")
+        profile = parse_profile(connection.profile, allow_plain=True)
+        anchors = await asyncio.to_thread(profile.signature_anchor_pem)
+        name = (anchors, tuple(sorted(profile.domains)))
+        kept = self._kept.get(name)
+        if kept is None:
+            tools = _tools(anchors, profile.domains, crls)
+        elif kept[0] != crls:
+            judge = kept[1].judge
+            assert isinstance(judge, PathJudge), "made below"
+            tools = replace(kept[1], judge=judge.with_crls(crls))
+        else:
+            return kept[1]
+        self._kept[name] = (crls, tools)
+        return tools
+
+
+def is_below(certificate_der: bytes, anchors_pem: bytes) -> bool:
+    """Whether a certificate leads to one of these anchors now."""
+    judge = PathJudge(read_pem_bundle(anchors_pem)) if anchors_pem else PathJudge(())
+    verdict = judge.judge(certificate_der, utc_now())
+    return bool(verdict.chain) and not verdict.findings
+
+
+def _tools(anchors_pem: bytes, domains: frozenset[str], crls: Sequence[bytes]) -> Tools:
+    anchors = read_pem_bundle(anchors_pem) if anchors_pem else ()
+
+    def judge_with(certificates: Sequence[bytes], more_crls: Sequence[bytes]) -> Judge:
+        return PathJudge(anchors, (), more_crls).with_intermediates(certificates)
+
+    return Tools(
+        verifier=CryptographyVerifier(),
+        xml_signatures=LxmlSignatures(),
+        judge=PathJudge(anchors, (), crls),
+        judge_with=judge_with,
+        manifest_signer=manifest_signer,
+        trusted=TrustedDomains(domains),
+    )

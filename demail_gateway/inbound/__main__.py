@@ -1,0 +1,34 @@
+"""The SMTP listener for providers: `python -m demail_gateway.inbound`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import uvloop
+
+from demail_gateway.bootstrap import inbound_services, observing
+from demail_gateway.inbound.listener import Listener
+from demail_gateway.settings import Settings, entry_settings
+
+
+async def serve(settings: Settings) -> None:
+    """Listens until SIGTERM or SIGINT; messages under way are stored and answered."""
+    stop = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    seen = observing(settings, "inbound")
+    services, tls = await inbound_services(settings, seen)
+    listener = Listener(services, name=settings.inbound_name, size_bytes=settings.inbound_bytes)
+    try:
+        port = await listener.start(settings.inbound_host, settings.inbound_port, tls)
+        seen.observe("listening", port=port)
+        await stop.wait()
+        await listener.close()
+    finally:
+        await services.close()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(entry_settings()))
