@@ -18,6 +18,8 @@ from demail_gateway.trust.chains import signature_hash
 _PEM_BEGIN = b"-----BEGIN X509 CRL-----"
 _PEM_END = b"-----END X509 CRL-----"
 _PERMITTED_HASHES = frozenset({"sha256", "sha384", "sha512"})
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+"""What the library raises on lists that are none."""
 
 
 def read_crls(data: bytes) -> tuple[bytes, ...]:
@@ -32,7 +34,7 @@ def read_crls(data: bytes) -> tuple[bytes, ...]:
         blocks = [block.partition(_PEM_END)[0] for block in data.split(_PEM_BEGIN)[1:]]
         lists = [x509.load_pem_x509_crl(_PEM_BEGIN + block + _PEM_END + b"\n") for block in blocks]
         return tuple(found.public_bytes(Encoding.DER) for found in lists)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise CertificateMalformed("not a revocation list") from error
 
 
@@ -82,6 +84,7 @@ class RevocationIndex:
 class _List:
     der: bytes
     crl: x509.CertificateRevocationList
+    issuer: x509.Name
     serials: frozenset[int]
     """The library scans 2 ms for each look-up in a list of 50,000."""
     this_update: datetime
@@ -124,7 +127,7 @@ class _List:
 
     def _check_signature(self, issuer_der: bytes) -> bool:
         issuer, key = parse_certificate(issuer_der), public_key_of(issuer_der)
-        if self.crl.issuer != issuer.subject or key is None or not _may_sign_lists(issuer):
+        if self.issuer != issuer.subject or key is None or not _may_sign_lists(issuer):
             return False
         return signature_hash(self.crl) in _PERMITTED_HASHES and self.crl.is_signature_valid(key)
 
@@ -144,8 +147,10 @@ def _read(der: bytes) -> _List | None:
         ):
             return None
         serials = frozenset(entry.serial_number for entry in crl)
-        return _List(der, crl, serials, crl.last_update_utc, crl.next_update_utc, scope)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # The library reads late; what cannot be read must fail here.
+        _ = signature_hash(crl)
+        return _List(der, crl, crl.issuer, serials, crl.last_update_utc, crl.next_update_utc, scope)
+    except _UNREADABLE:
         return None
 
 

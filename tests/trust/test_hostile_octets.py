@@ -1,0 +1,118 @@
+"""Whatever is done to the octets of the other side: one of the named errors, never another exception, never a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from demail_gateway.core.errors import CertificateMalformed, CmsInvalid, XmlRefused, XmlSignatureInvalid
+from demail_gateway.core.primitives import CertificateStatus
+from demail_gateway.trust.authority import Profile, TestAuthority
+from demail_gateway.trust.cms import sign_detached, verify_detached
+from demail_gateway.trust.keys import SoftwareSigner
+from demail_gateway.trust.paths import PathJudge
+from demail_gateway.trust.revocation import RevocationIndex, read_crls
+from demail_gateway.trust.xmldsig import LxmlSignatures
+
+SignerOf = Callable[..., SoftwareSigner]
+
+CONTENT = b"Content-Type: text/plain\r\n\r\nText\r\n"
+XML = b'<?xml version="1.0"?>\n<Acknowledge-Message xmlns="urn:de-mail"><Text>versandt</Text></Acknowledge-Message>'
+hostile = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> Callable[[bytes], bytes]:
+    """Some changes of single octets, cuts and insertions; positions are fractions, so that they fit any length."""
+    kinds = st.sampled_from(["set", "flip", "cut", "insert", "repeat"])
+    place = st.floats(0, 1, exclude_max=True)
+    steps = draw(st.lists(st.tuples(kinds, place, st.binary(min_size=1, max_size=6)), min_size=1, max_size=5))
+
+    def mutate(original: bytes) -> bytes:
+        octets = bytearray(original)
+        for kind, where, value in steps:
+            at = int(where * len(octets))
+            if kind == "set":
+                octets[at : at + 1] = value[:1]
+            elif kind == "flip":
+                octets[at : at + 1] = bytes(octet ^ value[0] for octet in octets[at : at + 1])
+            elif kind == "cut":
+                del octets[at : at + value[0] % 32]
+            elif kind == "insert":
+                octets[at:at] = value
+            else:
+                octets[at:at] = octets[at : at + value[0] % 64]
+        return bytes(octets)
+
+    return mutate
+
+
+@hostile
+@given(mutate=mutations())
+@pytest.mark.parametrize(("kind", "pss"), [("rsa-3072", True), ("p256", False)])
+def test_cms_signatures(
+    signer_of: SignerOf, now: datetime, kind: str, pss: bool, mutate: Callable[[bytes], bytes]
+) -> None:
+    signer = signer_of(kind, pss=pss)
+    try:
+        found = verify_detached(mutate(sign_detached(CONTENT, signer, at=now)), CONTENT)
+    except CmsInvalid:
+        return
+    assert [one.certificate_der for one in found.signers] == [signer.certificate_der]
+
+
+@hostile
+@given(mutate=mutations())
+def test_xml_signatures(signer_of: SignerOf, mutate: Callable[[bytes], bytes]) -> None:
+    xmldsig = LxmlSignatures()
+    signed = xmldsig.sign(XML, signer_of("p256", Profile.PROVIDER_SIGNATURE))
+    try:
+        verified = xmldsig.verify(mutate(signed))
+    except (XmlRefused, XmlSignatureInvalid):
+        return
+    assert verified.canonical == xmldsig.verify(signed).canonical
+
+
+@hostile
+@given(mutate=mutations())
+def test_certificates(
+    signer_of: SignerOf, authority: TestAuthority, now: datetime, mutate: Callable[[bytes], bytes]
+) -> None:
+    own = signer_of("p256").certificate_der
+    changed = mutate(own)
+    try:
+        verdict = PathJudge([authority.certificate_der]).judge(changed, now)
+    except CertificateMalformed:
+        return
+    assert changed == own or verdict.findings
+
+
+@hostile
+@given(mutate=mutations())
+def test_revocation_lists(
+    signer_of: SignerOf, authority: TestAuthority, now: datetime, mutate: Callable[[bytes], bytes]
+) -> None:
+    own = signer_of("p256").certificate_der
+    crl = authority.crl(now, timedelta(days=1))
+    changed = mutate(crl)
+    answer = RevocationIndex([changed]).status(own, authority.certificate_der, now)
+    assert answer.status is (CertificateStatus.GOOD if changed == crl else CertificateStatus.UNKNOWN)
+    try:
+        assert len(read_crls(changed)) == 1
+    except CertificateMalformed:
+        return
+
+
+@pytest.mark.parametrize("octet", [0x00, 0x05, 0x30, 0x80, 0xFF])
+def test_every_octet_of_a_revocation_list(
+    signer_of: SignerOf, authority: TestAuthority, now: datetime, octet: int
+) -> None:
+    own = signer_of("p256").certificate_der
+    crl = authority.crl(now, timedelta(days=1))
+    lists = {crl[:at] + bytes((octet,)) + crl[at + 1 :] for at in range(len(crl))} - {crl}
+    answer = RevocationIndex(sorted(lists)).status(own, authority.certificate_der, now)
+    assert answer.status is CertificateStatus.UNKNOWN
