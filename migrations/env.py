@@ -25,7 +25,8 @@ def _run(connection: Connection) -> None:
         compare_type=True,
         compare_server_default=False,
     )
-    with migrate.alone(connection), context.begin_transaction():
+    lock_timeout = context.config.attributes.get("lock_timeout", migrate.LOCK_TIMEOUT)
+    with migrate.alone(connection, lock_timeout), context.begin_transaction():
         context.run_migrations()
 
 

@@ -44,7 +44,7 @@ _AWAY = (
 )
 
 
-def create_engine(app_url: str, *, pool_size: int = 8) -> AsyncEngine:
+def create_engine(app_url: str, *, pool_size: int = 8, pool_timeout_s: float = POOL_TIMEOUT_S) -> AsyncEngine:
     """Engine of the application role; `app_url` is plain ``postgresql://…``. Nothing is connected yet.
 
     One per process and event loop, made after a fork (trap E11); `await engine.dispose()` ends it.
@@ -53,7 +53,7 @@ def create_engine(app_url: str, *, pool_size: int = 8) -> AsyncEngine:
         driver_url(app_url),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
+        pool_timeout=pool_timeout_s,
         connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": STATEMENT_TIMEOUT_S},
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)

@@ -1,8 +1,9 @@
 """Brings the database to the tables this release needs, or back.
 
-Only the owner role does this. Two migrators wait for each other; each migration is a transaction with time-outs, so
-that one which cannot get its lock gives up instead of holding every tenant (trap E28). A database that is newer than
-this release is refused: its tables are not known here.
+Only the owner role does this. Two migrating processes wait for each other (within one process there can be only one,
+Alembic's context is global); each migration is a transaction with time-outs, so that one which cannot get its lock
+gives up instead of holding every tenant (trap E28). A database that is newer than this release is refused: its tables
+are not known here.
 """
 
 from __future__ import annotations
@@ -49,20 +50,24 @@ class SchemaState:
         return self.current == self.head
 
 
-async def upgrade(owner_url: str, *, app_role: str = DEFAULT_APP_ROLE, revision: str = "head") -> SchemaState:
+async def upgrade(
+    owner_url: str, *, app_role: str = DEFAULT_APP_ROLE, revision: str = "head", lock_timeout: str = LOCK_TIMEOUT
+) -> SchemaState:
     """Migrate up; returns where the database stands then. `app_role` exists and gets the rights of the application.
 
     Raises:
         Conflict: ``schema-newer``, the database was made by a later release.
         StoreUnavailable: the database is away, or a lock could not be had in time; nothing was done by that migration.
     """
-    await _migrated(owner_url, app_role, lambda config: command.upgrade(config, revision))
+    await _migrated(owner_url, _config(app_role, lock_timeout), lambda config: command.upgrade(config, revision))
     return await state(owner_url)
 
 
-async def downgrade(owner_url: str, revision: str, *, app_role: str = DEFAULT_APP_ROLE) -> SchemaState:
+async def downgrade(
+    owner_url: str, revision: str, *, app_role: str = DEFAULT_APP_ROLE, lock_timeout: str = LOCK_TIMEOUT
+) -> SchemaState:
     """Migrate down to `revision` (``base``: no tables). Raises as `upgrade`."""
-    await _migrated(owner_url, app_role, lambda config: command.downgrade(config, revision))
+    await _migrated(owner_url, _config(app_role, lock_timeout), lambda config: command.downgrade(config, revision))
     return await state(owner_url)
 
 
@@ -72,7 +77,7 @@ async def state(url: str) -> SchemaState:
     Raises:
         StoreUnavailable: the database is away.
     """
-    scripts = ScriptDirectory.from_config(_config(DEFAULT_APP_ROLE))
+    scripts = ScriptDirectory.from_config(_config())
     engine = owner_engine(url)
     try:
         with translated():
@@ -89,10 +94,10 @@ def owner_engine(url: str) -> AsyncEngine:
 
 
 @contextlib.contextmanager
-def alone(connection: Connection) -> Iterator[None]:
+def alone(connection: Connection, lock_timeout: str = LOCK_TIMEOUT) -> Iterator[None]:
     """Waits until no other migrator is at work, then sets the time-outs on this connection, the migrator's own."""
     connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATOR_LOCK})
-    for name, value in (("lock_timeout", LOCK_TIMEOUT), ("statement_timeout", STATEMENT_TIMEOUT)):
+    for name, value in (("lock_timeout", lock_timeout), ("statement_timeout", STATEMENT_TIMEOUT)):
         connection.execute(sa.text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value})
     connection.commit()
     try:
@@ -103,29 +108,28 @@ def alone(connection: Connection) -> Iterator[None]:
         connection.commit()
 
 
-def migrations_directory() -> Path:
+def migrations_directory(package: Path = Path(__file__).parents[1]) -> Path:
     """Beside the package (checkout, container), else in the working directory, else where DEMAIL_MIGRATIONS says.
 
     Raises:
         FileNotFoundError: nowhere.
     """
     named = os.environ.get("DEMAIL_MIGRATIONS")
-    places = [Path(__file__).parents[2] / "migrations", Path.cwd() / "migrations", *([Path(named)] if named else [])]
+    places = [package.parent / "migrations", Path.cwd() / "migrations", *([Path(named)] if named else [])]
     for place in places:
         if (place / "env.py").is_file():
             return place
     raise FileNotFoundError("no migrations found; set DEMAIL_MIGRATIONS to their directory")
 
 
-def _config(app_role: str) -> Config:
+def _config(app_role: str = DEFAULT_APP_ROLE, lock_timeout: str = LOCK_TIMEOUT) -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
-    config.attributes["app_role"] = app_role
+    config.attributes.update(app_role=app_role, lock_timeout=lock_timeout)
     return config
 
 
-async def _migrated(owner_url: str, app_role: str, work: Callable[[Config], None]) -> None:
-    config = _config(app_role)
+async def _migrated(owner_url: str, config: Config, work: Callable[[Config], None]) -> None:
     scripts = ScriptDirectory.from_config(config)
     engine = owner_engine(owner_url)
 

@@ -14,8 +14,9 @@ from tests.storage.stage import Stage, Tenant
 @pytest.fixture
 async def stage(database: Database) -> AsyncIterator[Stage]:
     engine = create_engine(database.app_url, pool_size=4)
-    yield Stage(database, engine)
-    await engine.dispose()
+    made = Stage(database, engine)
+    yield made
+    await made.close()
 
 
 @pytest.fixture

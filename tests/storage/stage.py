@@ -90,6 +90,7 @@ class Stage:
         self.sweeping = PostgresSweeping(self.engine)
         self.reading = PostgresReading(self.engine, self.keys)
 
+    _superuser: Any = None
     keys: ContentKeys = field(init=False)
     submissions: PostgresSubmissions = field(init=False)
     dispatches: PostgresDispatches = field(init=False)
@@ -99,12 +100,10 @@ class Stage:
 
     @asynccontextmanager
     async def superuser(self) -> AsyncIterator[Any]:
-        """A connection that sees everything, for looking and for doing harm."""
-        connection = await asyncpg.connect(self.database.superuser_url)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+        """The stage's connection that sees everything, for looking and for doing harm."""
+        if self._superuser is None:
+            self._superuser = await asyncpg.connect(self.database.superuser_url)
+        yield self._superuser
 
     @asynccontextmanager
     async def app(self) -> AsyncIterator[Any]:
@@ -114,6 +113,11 @@ class Stage:
             yield connection
         finally:
             await connection.close()
+
+    async def close(self) -> None:
+        if self._superuser is not None:
+            await self._superuser.close()
+        await self.engine.dispose()
 
     async def fetch(self, query: str, *values: Any) -> list[Any]:
         async with self.superuser() as connection:
