@@ -106,6 +106,8 @@ class Peer:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    sender: str = ""
+    recipients: list[str] = field(default_factory=list)
 
     async def say(self, *lines: str) -> None:
         self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
@@ -169,12 +171,12 @@ class Script:
             words = ["provider", *self.extensions]
             await peer.say(*(f"250{'-' if word != words[-1] else ' '}{word}" for word in words))
         elif verb == "MAIL":
-            self.sender, self.recipients = rest[6:].split(">")[0], []
+            peer.sender, peer.recipients = rest[6:].split(">")[0], []
             await self._answer(peer, "MAIL", "250 ok")
         elif verb == "RCPT":
             address = rest[4:-1]
             if (await self._answer(peer, f"RCPT {address}", "250 ok")).startswith("2"):
-                self.recipients.append(address)
+                peer.recipients.append(address)
         elif verb == "DATA":
             if (await self._answer(peer, "DATA", "354 go on")).startswith("354"):
                 await self._content(peer)
@@ -194,9 +196,9 @@ class Script:
             lines.append(line[1:] if line.startswith(b".") else line)
         content = b"".join(lines)
         if (self.replies.get("CONTENT") or [""])[0] in ("cut", "hang"):
-            self.taken.append((self.sender, tuple(self.recipients), content))  # taken, and the answer is lost
+            self.taken.append((peer.sender, tuple(peer.recipients), content))  # taken, and the answer is lost
         if (await self._answer(peer, "CONTENT", "250 2.0.0 taken")).startswith("250"):
-            self.taken.append((self.sender, tuple(self.recipients), content))
+            self.taken.append((peer.sender, tuple(peer.recipients), content))
 
 
 @dataclass(frozen=True)
