@@ -30,9 +30,12 @@ def read_crls(data: bytes) -> tuple[bytes, ...]:
     """
     try:
         if _PEM_BEGIN not in data:
-            return (x509.load_der_x509_crl(data).public_bytes(Encoding.DER),)
-        blocks = [block.partition(_PEM_END)[0] for block in data.split(_PEM_BEGIN)[1:]]
-        lists = [x509.load_pem_x509_crl(_PEM_BEGIN + block + _PEM_END + b"\n") for block in blocks]
+            lists = [x509.load_der_x509_crl(data)]
+        else:
+            blocks = [block.partition(_PEM_END)[0] for block in data.split(_PEM_BEGIN)[1:]]
+            lists = [x509.load_pem_x509_crl(_PEM_BEGIN + block + _PEM_END + b"\n") for block in blocks]
+        # The library reads the issuer late; callers file the list under it.
+        _ = [found.issuer for found in lists]
         return tuple(found.public_bytes(Encoding.DER) for found in lists)
     except _UNREADABLE as error:
         raise CertificateMalformed("not a revocation list") from error
