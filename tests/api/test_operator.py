@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from demail_gateway.core.journal import chain_faults
-from tests.fakes.gateway import Gateway, draft
+from tests.fakes.api_client import draft
+from tests.fakes.gateway import Gateway
 
 CONNECTION = {"name": "anbieter", "auth_level": "high", "profile": {"smtp": {"host": "h"}, "domains": ["de-mail.de"]}}
 TENANT = {"slug": "kreis-elbe", "name": "Landkreis Elbe", "kind": "authority", "public_body": True}

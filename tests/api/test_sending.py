@@ -13,7 +13,8 @@ import pytest
 from demail_gateway.core.errors import ProviderUnavailable, StoreUnavailable
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
 from demail_gateway.tenancy.scope import Scope
-from tests.fakes.gateway import Gateway, draft
+from tests.fakes.api_client import draft
+from tests.fakes.gateway import Gateway
 
 MESSAGE_MEMBERS = {
     *("id", "direction", "state", "reference", "from", "to", "cc", "bcc", "subject", "size_bytes", "options"),

@@ -23,7 +23,8 @@ from demail_gateway.core import errors
 from demail_gateway.core.errors import DemailError, StoreUnavailable, Violation
 from demail_gateway.observability.logs import configure_logging
 from demail_gateway.tenancy.scope import Scope
-from tests.fakes.gateway import Gateway, draft
+from tests.fakes.api_client import draft
+from tests.fakes.gateway import Gateway
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from httpx import ASGITransport, AsyncClient, Response
-
 from demail_gateway.api.app import create_app
 from demail_gateway.application.administer import Administer
 from demail_gateway.application.attach import Attach
@@ -41,6 +39,7 @@ from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.lifecycle import PERMISSIONS
 from demail_gateway.tenancy.scope import TENANT_SCOPES, Scope
 from tests.fakes.administration import MemoryAdministration, MemoryInstallation
+from tests.fakes.api_client import ApiClient, Kit
 from tests.fakes.reading import MemoryReading
 from tests.fakes.sending import MemoryAnswers, MemoryClients, MemorySubmissions
 from tests.fakes.world import World
@@ -116,25 +115,18 @@ def check_profile(profile: Mapping[str, Any]) -> None:
 
 
 @dataclass
-class TenantKit:
-    """A tenant with what its client needs."""
+class TenantKit(Kit):
+    """A tenant of the fake, with its records."""
 
     record: TenantRecord
     account: AccountRecord
-    address: str
-    client_id: str
-    secret: str
-
-    @property
-    def id(self) -> str:
-        return format_id(Prefix.TENANT, self.record.id)
 
     @property
     def client_uuid(self) -> UUID:
         return UUID(self.client_id[4:])
 
 
-class Gateway:
+class Gateway(ApiClient):
     """Requests in, answers out; `world` is what is stored."""
 
     def __init__(self) -> None:
@@ -144,9 +136,7 @@ class Gateway:
         self.issuer = TokenIssuer(TOKEN_SECRET, "http://gateway.test", "demail-gateway")
         self.metrics = Metrics()
         self.services = self._services()
-        self.app = create_app(self.services, self.metrics, json_body_bytes=JSON_BYTES, expose_metrics=True)
-        transport = ASGITransport(self.app, raise_app_exceptions=True)
-        self.http = AsyncClient(transport=transport, base_url="http://gateway.test")
+        super().__init__(create_app(self.services, self.metrics, json_body_bytes=JSON_BYTES, expose_metrics=True))
         self.connection = Connection(
             self.world.id(),
             "sandbox",
@@ -158,8 +148,8 @@ class Gateway:
         self.world.connections[self.connection.id] = self.connection
         self.city = self.add_tenant("stadt-elbtal", public_body=True)
         self.firm = self.add_tenant("werke-elbtal", public_body=False)
+        self.default = self.city
         self.operator_id, self.operator_secret = self._add_operator()
-        self._tokens: dict[tuple[str, frozenset[Scope] | None], str] = {}
 
     def add_tenant(self, slug: str, *, public_body: bool) -> TenantKit:
         """Live, level high, all permissions of GWT-13; its client holds every scope but operator."""
@@ -180,36 +170,14 @@ class Gateway:
         secret = secret_text(world.dice(32))
         world.secrets[client.id] = secret_digest(secret)
         world.senders[record.id, client.id, address] = (None, None)
-        return TenantKit(record, account, address, format_id(Prefix.CLIENT, client.id), secret)
-
-    async def token(self, kit: TenantKit | None, *scopes: Scope) -> str:
-        """A token of the tenant's client, or of the operator's; with `scopes`, or all."""
-        client_id, secret = (kit.client_id, kit.secret) if kit else (self.operator_id, self.operator_secret)
-        key = client_id, frozenset(scopes) or None
-        if key not in self._tokens:
-            form = {"grant_type": "client_credentials", **({"scope": " ".join(scopes)} if scopes else {})}
-            answer = await self.http.post("/oauth2/token", data=form, auth=(client_id, secret))
-            assert answer.status_code == 200, answer.text
-            self._tokens[key] = answer.json()["access_token"]
-        return self._tokens[key]
-
-    async def call(
-        self, method: str, path: str, *scopes: Scope, kit: TenantKit | None = None, **options: Any
-    ) -> Response:
-        """A tenant's request; `path` is below its tenant."""
-        kit = kit or self.city
-        headers = {"Authorization": f"Bearer {await self.token(kit, *scopes)}", **options.pop("headers", {})}
-        return await self.http.request(method, f"/v1/tenants/{kit.record.slug}/{path}", headers=headers, **options)
-
-    async def operate(self, method: str, path: str, **options: Any) -> Response:
-        headers = {"Authorization": f"Bearer {await self.token(None)}", **options.pop("headers", {})}
-        return await self.http.request(method, f"/v1/operator/{path}", headers=headers, **options)
-
-    async def send(self, key: str = "key-1", kit: TenantKit | None = None, **changes: Any) -> Response:
-        """A submission that is right but for `changes`."""
-        kit = kit or self.city
-        return await self.call(
-            "POST", "messages", kit=kit, json=draft(kit, **changes), headers={"Idempotency-Key": key}
+        return TenantKit(
+            format_id(Prefix.TENANT, record.id),
+            slug,
+            address,
+            format_id(Prefix.CLIENT, client.id),
+            secret,
+            record,
+            account,
         )
 
     def receive(self, kit: TenantKit, octets: bytes, **changes: Any) -> str:
@@ -272,15 +240,3 @@ class Gateway:
             randomness=dice,
             probes=self.probes,
         )
-
-
-def draft(kit: TenantKit, **changes: Any) -> dict[str, Any]:
-    """The body of a right submission, with `changes`; a change to `...` leaves the field out."""
-    body = {
-        "from": kit.address,
-        "to": ["buergerin@sandbox.de-mail.de"],
-        "subject": "Gewerbesteuerbescheid 2026",
-        "text": "Sehr geehrte Frau Muster",
-        **{name.removesuffix("_"): value for name, value in changes.items()},
-    }
-    return {name: value for name, value in body.items() if value is not ...}
