@@ -107,6 +107,8 @@ class Settings(BaseModel):
     worker_processes: int = Field(2, ge=1, le=64)
     lease_s: float = Field(60.0, ge=1)
     """How long a claimed row is held before the sweeper takes it back."""
+    attempt_s: float = Field(240.0, ge=1)
+    """How long a begun hand-over keeps its row; it is broken off before that (SND-43)."""
     retry_first_s: float = Field(30.0, gt=0)
     retry_longest_s: float = Field(900.0, gt=0)
     retry_give_up_s: float = Field(4 * 3600.0, gt=0)

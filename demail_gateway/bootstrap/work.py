@@ -49,7 +49,7 @@ async def worker_services(settings: Settings, seen: Observing) -> WorkerServices
     outbound = provider(settings, seen.observe)
     stack.push_async_callback(outbound.close)
     await _begin_beating(stack, settings.heartbeat_file)
-    dispatches = PostgresDispatches(known.engine, known.keys, clocks=known.clocks)
+    dispatches = PostgresDispatches(known.engine, known.keys, clocks=known.clocks, attempt_s=settings.attempt_s)
     installation = PostgresInstallation(known.engine, known.keys)
     policy = hand_over_policy(settings)
     handlers: dict[WorkKind, Handler] = {
@@ -119,7 +119,9 @@ async def inbound_services(settings: Settings, seen: Observing) -> tuple[Inbound
 def hand_over_policy(settings: Settings) -> HandOverPolicy:
     """Waiting times of hand-over and reconciliation."""
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s, settings.retry_give_up_s)
-    return HandOverPolicy(backoff, settle_first_s=settings.settle_first_s, absence_s=settings.absence_s)
+    return HandOverPolicy(
+        backoff, settle_first_s=settings.settle_first_s, absence_s=settings.absence_s, attempt_s=settings.attempt_s
+    )
 
 
 class _Anchors:

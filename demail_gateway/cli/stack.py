@@ -20,7 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from demail_gateway import bootstrap
+from demail_gateway.bootstrap.command_line import administration
+from demail_gateway.bootstrap.offline import fingerprint_of, new_identity
+from demail_gateway.bootstrap.schema import migrate
 from demail_gateway.cli.places import Servers
 from demail_gateway.cli.rest import Rest
 from demail_gateway.cli.sandbox_client import SandboxFacts, certificate_for
@@ -40,7 +42,8 @@ SHORT_WAITS = {
     "RETRY_LONGEST_S": "30",
     "SETTLE_FIRST_S": "1",
     "ABSENCE_S": "2",
-    "LEASE_S": "20",
+    "LEASE_S": "10",
+    "ATTEMPT_S": "20",
     "SWEEP_S": "0.5",
     "CRL_REFRESH_S": "30",
 }
@@ -106,7 +109,7 @@ class Stack:
         starting = asyncio.create_task(self.supervisor.start())
         try:
             self._servers = servers = await Servers.start(self.directory, self._environ)
-            await bootstrap.migrate(servers.access.owner_url, servers.access.app_role)
+            await migrate(servers.access.owner_url, servers.access.app_role)
         finally:
             await starting
         sandbox = SandboxFacts.read(json.loads((self.directory / "sandbox.json").read_text(encoding="utf-8")))
@@ -219,9 +222,7 @@ class Stack:
         """Keys of our own, certified by the sandbox's authority."""
 
         async def one(name: str, profile: str, common_name: str) -> None:
-            key_pem, csr_pem = await asyncio.to_thread(
-                bootstrap.new_identity, common_name, ("localhost",), ("127.0.0.1",)
-            )
+            key_pem, csr_pem = await asyncio.to_thread(new_identity, common_name, ("localhost",), ("127.0.0.1",))
             certificate, chain = await certificate_for(sandbox.url, csr_pem, profile)
             _write_private(self.directory / f"{name}.key", key_pem)
             (self.directory / f"{name}.pem").write_text("".join((certificate, *chain)), encoding="ascii")
@@ -242,13 +243,13 @@ class Stack:
             "crl_urls": [sandbox.crl_url],
             "lookup_url": f"{sandbox.provider_url}/submissions",
             "directory_url": f"{sandbox.provider_url}/directory",
-            "peers": [bootstrap.fingerprint_of(sandbox.peer_certificate.read_bytes())],
+            "peers": [fingerprint_of(sandbox.peer_certificate.read_bytes())],
             "test": True,
         }
 
     async def _first_operator(self, variables: Mapping[str, str]) -> tuple[str, str]:
         settings = self.settings(variables)
-        async with bootstrap.administration(settings) as admin:
+        async with administration(settings) as admin:
             return await admin.create_operator("Testbetrieb")
 
     def settings(self, variables: Mapping[str, str]) -> Settings:
