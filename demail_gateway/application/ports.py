@@ -421,6 +421,8 @@ class Mailbox:
     tenant_id: UUID
     account_id: UUID
     address: str
+    connection_id: UUID
+    """Of the account: the provider that holds it, and the only one that may deliver to it."""
 
 
 @dataclass(frozen=True, slots=True)

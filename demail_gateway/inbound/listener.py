@@ -75,6 +75,10 @@ class ProviderHandler:
         if mailbox is None:
             self._services.observe("mailbox_unknown", address=address)
             return NOBODY
+        if mailbox.connection_id != self._transaction.connection.id:
+            name = self._transaction.connection.name
+            self._services.observe("mailbox_elsewhere", connection=name, tenant=mailbox.tenant_id)
+            return NOBODY
         self._transaction.mailboxes.append(mailbox)
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"

@@ -19,6 +19,7 @@ _LEVELS: dict[str, int] = {
     "hand_over_held": logging.ERROR,
     "compose_failed": logging.ERROR,
     "peer_refused": logging.WARNING,
+    "mailbox_elsewhere": logging.WARNING,
     "evidence_rejected": logging.ERROR,
     "store_away": logging.ERROR,
     "crl_unavailable": logging.WARNING,

@@ -77,9 +77,9 @@ FUNCTIONS = (
   ON CONFLICT (client_id, source) DO UPDATE SET
     failures = a.failures + 1,
     last_at = p_now,
-    -- GWT-23: from the third wrong secret in a row 30 s, doubled each time, an hour at most
+    -- GWT-23: from the third wrong secret in a row 30 s, doubled each time, a day at most (tenancy.credentials.lock_after)
     locked_until = CASE WHEN a.failures + 1 >= 3
-      THEN p_now + least(interval '1 hour', interval '30 seconds' * 2 ^ least(a.failures - 2, 10)) END
+      THEN p_now + least(interval '24 hours', interval '30 seconds' * 2 ^ least(a.failures - 2, 16)) END
   RETURNING a.locked_until INTO v_locked;
   RETURN v_locked;""",
         """
@@ -97,9 +97,11 @@ FUNCTIONS = (
     Definer(
         "mailbox_of",
         "p_address text",
-        "TABLE (tenant_id uuid, account_id uuid, address text)",
+        "TABLE (tenant_id uuid, account_id uuid, address text, connection_id uuid)",
         """  RETURN QUERY
-  SELECT a.tenant_id, a.account_id, a.address FROM address a WHERE a.address = lower(p_address);""",
+  SELECT a.tenant_id, a.account_id, a.address, o.connection_id
+    FROM address a JOIN account o ON o.tenant_id = a.tenant_id AND o.id = a.account_id
+   WHERE a.address = lower(p_address);""",
     ),
     Definer(
         "due_tenants",

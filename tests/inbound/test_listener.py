@@ -40,7 +40,9 @@ class FakeArrivals:
     async def mailbox(self, address: str) -> Mailbox | None:
         if self.away:
             raise StoreUnavailable
-        return Mailbox(TENANT, UUID(int=2), address) if address.endswith("@stadt.de-mail.de") else None
+        connection = UUID(int=8) if address.startswith("anderswo@") else UUID(int=7)
+        known = address.endswith("@stadt.de-mail.de")
+        return Mailbox(TENANT, UUID(int=2), address, connection) if known else None
 
     async def store(self, arrivals: Sequence[Arrival]) -> int:
         self.calls.append(len(arrivals))
@@ -235,6 +237,14 @@ async def test_unknown_mailbox_is_refused_and_the_known_one_served(place: Place)
     assert (await client.say("DATA")).startswith("354")
     assert (await client.content(MESSAGE)).startswith("250")
     assert len(place.arrivals.stored) == 1
+    await client.close()
+
+
+async def test_provider_delivers_only_to_mailboxes_that_it_holds(place: Place) -> None:
+    client = await place.call()
+    await client.say("MAIL FROM:<a@b.de>")
+    assert (await client.say("RCPT TO:<anderswo@stadt.de-mail.de>")).startswith("550 5.1.1")
+    assert place.events.seen[-1] == ("mailbox_elsewhere", {"connection": "probe", "tenant": TENANT})
     await client.close()
 
 

@@ -70,7 +70,7 @@ class Tenant:
 
     @property
     def mailbox(self) -> Mailbox:
-        return Mailbox(self.id, self.account_id, self.address)
+        return Mailbox(self.id, self.account_id, self.address, self.connection_id)
 
 
 @dataclass(slots=True)
