@@ -10,7 +10,8 @@ import uvloop
 from prometheus_client import start_http_server
 
 from demail_gateway.api.app import create_app
-from demail_gateway.bootstrap import observing, rest_services
+from demail_gateway.bootstrap.parts import observing
+from demail_gateway.bootstrap.rest import rest_services
 from demail_gateway.settings import Settings, entry_settings
 
 

@@ -1,4 +1,4 @@
-"""What commands use without a running gateway: checking files, making identities, migrating."""
+"""What commands use without a running gateway: checking files, making identities."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from itertools import chain
 
 from demail_gateway.application.inspect import Tools
-from demail_gateway.bootstrap.parts import utc_now
 from demail_gateway.core.address import TrustedDomains
 from demail_gateway.core.errors import CmsInvalid
 from demail_gateway.core.primitives import Judge
-from demail_gateway.storage import migrate as schema
 from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_pem_bundle
 from demail_gateway.trust.cms import verify_detached
 from demail_gateway.trust.keys import generate_key, to_pkcs8
 from demail_gateway.trust.paths import PathJudge
-from demail_gateway.trust.pdf import simple_pdf
 from demail_gateway.trust.revocation import read_crls
 from demail_gateway.trust.verifier import CryptographyVerifier
 from demail_gateway.trust.xmldsig import LxmlSignatures
@@ -60,19 +57,9 @@ def fingerprint_of(certificate_pem: bytes) -> str:
     return fingerprint(pem_to_der(certificate_pem))
 
 
-async def migrate(owner_url: str, app_role: str) -> None:
-    """The schema at head. Raises as `storage.migrate.upgrade`."""
-    await schema.upgrade(owner_url, app_role=app_role)
-
-
 def manifest_signer(signature: bytes, manifest: bytes) -> bytes:
     """Certificate of the manifest's only signer. Raises CmsInvalid."""
     signers = verify_detached(signature, manifest).signers
     if len(signers) != 1:
         raise CmsInvalid("a manifest has one signer")
     return signers[0].certificate_der
-
-
-def sample_pdf(title: str, paragraphs: Sequence[str], author: str) -> bytes:
-    """A PDF document for demonstrations."""
-    return simple_pdf(title, paragraphs, utc_now(), author=author)

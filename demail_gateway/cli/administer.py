@@ -7,13 +7,14 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from demail_gateway import bootstrap
-from demail_gateway.bootstrap import CommandLineAdministration
 from demail_gateway.settings import load_settings
+
+if TYPE_CHECKING:
+    from demail_gateway.bootstrap.command_line import CommandLineAdministration
 
 tenant_app = typer.Typer(help="Mandanten.", no_args_is_help=True)
 client_app = typer.Typer(help="Clients (Fachverfahren) und Betreiber-Clients.", no_args_is_help=True)
@@ -21,7 +22,7 @@ connection_app = typer.Typer(help="Anbieter-Verbindungen.", no_args_is_help=True
 key_app = typer.Typer(help="S/MIME-Schlüssel der Mandanten.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON auf stdout.")]
-Ask = Callable[[CommandLineAdministration], Awaitable[Any]]
+Ask = Callable[["CommandLineAdministration"], Awaitable[Any]]
 
 
 @tenant_app.command("list")
@@ -113,10 +114,12 @@ def install_key(
 
 
 def _answer(ask: Ask, *, as_json: bool) -> None:
+    from demail_gateway.bootstrap.command_line import administration
+
     settings = load_settings()
 
     async def run() -> Any:
-        async with bootstrap.administration(settings) as admin:
+        async with administration(settings) as admin:
             return await ask(admin)
 
     found = asyncio.run(run())

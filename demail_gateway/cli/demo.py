@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from demail_gateway import bootstrap
 from demail_gateway.application.inspect_package import inspect_package
+from demail_gateway.bootstrap.offline import inspection_tools
 from demail_gateway.cli.letters import (
     BINARY_NAME,
     DISPATCH,
@@ -149,7 +149,7 @@ async def _check_mailboxes(running: Running, sent: Sequence[Sent]) -> None:
 
 def _verify(running: Running, sent: Sequence[Sent]) -> bool:
     """Every package verifies with the sandbox's anchor alone; with one flipped byte it does not."""
-    tools = bootstrap.inspection_tools([running.sandbox.trust_anchor.read_bytes()], [])
+    tools = inspection_tools([running.sandbox.trust_anchor.read_bytes()], [])
     for each in sent:
         inspection = inspect_package(each.package, tools, None)
         if inspection.outcome != "passed":

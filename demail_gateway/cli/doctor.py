@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from demail_gateway import bootstrap
+from demail_gateway.bootstrap.diagnosis import Diagnosis, diagnose
 from demail_gateway.settings import ConfigurationError, load_settings
 
 
@@ -14,11 +14,9 @@ async def run_doctor(*, as_json: bool) -> int:
     try:
         settings = load_settings()
     except ConfigurationError as error:
-        findings = [
-            bootstrap.Diagnosis("configuration", False, fault, "Variable berichtigen") for fault in error.faults
-        ]
+        findings = [Diagnosis("configuration", False, fault, "Variable berichtigen") for fault in error.faults]
     else:
-        findings = await bootstrap.diagnose(settings)
+        findings = await diagnose(settings)
     if as_json:
         json.dump([finding.as_document() for finding in findings], sys.stdout, ensure_ascii=False, indent=1)
         print()

@@ -6,7 +6,7 @@ import base64
 import random
 from typing import Any
 
-from demail_gateway import bootstrap
+from demail_gateway.bootstrap.samples import sample_pdf
 
 BINARY_BYTES = 2 * 1024 * 1024
 BINARY_NAME = "Flurstücke.bin"
@@ -22,7 +22,7 @@ def notice_pdf() -> bytes:
         "Festgesetzter Betrag: 1.240,00 EUR, fällig am 15.12.2026",
         "Muster der Vorführung, kein Verwaltungsakt.",
     )
-    return bootstrap.sample_pdf("Gewerbesteuerbescheid 2026", paragraphs, "Stadt Elbtal")
+    return sample_pdf("Gewerbesteuerbescheid 2026", paragraphs, "Stadt Elbtal")
 
 
 def binary_file() -> bytes:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 
-from demail_gateway import bootstrap
 from demail_gateway.settings import load_settings
 
 
@@ -38,8 +37,10 @@ def run_scheduler() -> None:
 
 def run_migrate() -> None:
     """Raises ConfigurationError; SchemaNewer when the database is newer than this program."""
+    from demail_gateway.bootstrap.schema import migrate
+
     settings = load_settings()
     settings.need("owner_database_url")
     assert settings.owner_database_url is not None, "asked for by need()"
-    asyncio.run(bootstrap.migrate(settings.owner_database_url.get_secret_value(), settings.app_role))
+    asyncio.run(migrate(settings.owner_database_url.get_secret_value(), settings.app_role))
     print("Datenbankschema ist auf dem Stand des Programms.")

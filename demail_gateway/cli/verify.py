@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from demail_gateway import bootstrap
 from demail_gateway.application.inspect import Inspection
 from demail_gateway.application.inspect_package import Unreadable, inspect_file
+from demail_gateway.bootstrap.offline import inspection_tools
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.errors import DemailError
 
@@ -45,9 +45,7 @@ def run_verify(
     """Exit code: 0 all passed, 1 one failed, 2 one indeterminate and none failed, 3 unusable (3 wins over 1 over 2)."""
     try:
         moment = _moment(at)
-        tools = bootstrap.inspection_tools(
-            [_read(path) for path in anchors or _default_anchors()], [_read(p) for p in crls]
-        )
+        tools = inspection_tools([_read(path) for path in anchors or _default_anchors()], [_read(p) for p in crls])
     except (ValueError, OSError, DemailError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return UNUSABLE

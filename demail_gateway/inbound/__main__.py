@@ -7,7 +7,8 @@ import signal
 
 import uvloop
 
-from demail_gateway.bootstrap import inbound_services, observing
+from demail_gateway.bootstrap.parts import observing
+from demail_gateway.bootstrap.work import inbound_services
 from demail_gateway.inbound.listener import Listener
 from demail_gateway.settings import Settings, entry_settings
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, literal, select
+from sqlalchemy import Select, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -78,7 +78,19 @@ class PostgresInstallation:
         return tuple(row["der"] for row in await self._rows(query))
 
     async def ping(self) -> None:
+        """Raises StoreUnavailable."""
         await self._rows(select(literal(1)))
+
+    async def clock(self) -> datetime:
+        """The time of the database's machine, for a comparison of clocks. Raises StoreUnavailable."""
+        (row,) = await self._rows(select(func.clock_timestamp().label("now")))
+        now: datetime = row["now"]
+        return now
+
+    async def clock(self) -> datetime:
+        """The time of the database's machine, for a comparison of clocks."""
+        now: datetime = (await self._rows(select(func.clock_timestamp().label("now"))))[0]["now"]
+        return now
 
     async def _rows(self, query: Select[Any]) -> Sequence[Mapping[Any, Any]]:
         """Of tables that belong to no tenant."""

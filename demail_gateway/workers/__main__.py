@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from demail_gateway.application.worker_services import WorkerServices
-from demail_gateway.bootstrap import observing, worker_services
+from demail_gateway.bootstrap.parts import observing
+from demail_gateway.bootstrap.work import worker_services
 from demail_gateway.observability.logs import get_logger
 from demail_gateway.settings import Settings, entry_settings
 from demail_gateway.workers.celery_app import Worker

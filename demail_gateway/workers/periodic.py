@@ -7,7 +7,8 @@ import signal
 
 import uvloop
 
-from demail_gateway.bootstrap import observing, scheduler_services
+from demail_gateway.bootstrap.parts import observing
+from demail_gateway.bootstrap.work import scheduler_services
 from demail_gateway.settings import Settings, entry_settings
 from demail_gateway.workers.scheduler import Scheduler
 
