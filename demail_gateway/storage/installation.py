@@ -87,11 +87,6 @@ class PostgresInstallation:
         now: datetime = row["now"]
         return now
 
-    async def clock(self) -> datetime:
-        """The time of the database's machine, for a comparison of clocks."""
-        now: datetime = (await self._rows(select(func.clock_timestamp().label("now"))))[0]["now"]
-        return now
-
     async def _rows(self, query: Select[Any]) -> Sequence[Mapping[Any, Any]]:
         """Of tables that belong to no tenant."""
         with translated():
