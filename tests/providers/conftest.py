@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -236,7 +236,8 @@ async def listening(
         assert task is not None
         tasks.add(task)
         try:
-            await serve(Peer(reader, writer))
+            with suppress(asyncio.CancelledError):
+                await serve(Peer(reader, writer))
         finally:
             tasks.discard(task)
 
