@@ -80,7 +80,9 @@ def _page(tenant_id: UUID, where: MessageFilter, limit: int, cursor: str | None)
         " ORDER BY created_at DESC, id DESC LIMIT $2)"
         for direction in directions
     )
-    return f"{branches} ORDER BY created_at DESC, id DESC LIMIT $2", [tenant_id, limit, *values]
+    # as a table of its own: a single bracketed branch with its own ORDER BY takes no second one
+    page = f"SELECT id FROM ({branches}) AS found ORDER BY created_at DESC, id DESC LIMIT $2"  # noqa: S608  as above
+    return page, [tenant_id, limit, *values]
 
 
 def _condition(where: MessageFilter, cursor: str | None) -> tuple[str, list[Any]]:
