@@ -32,12 +32,20 @@ _LONGEST_SLEEP_S = 3600.0
 
 class Dispatcher:
     def __init__(
-        self, store: Store, clock: Clock, perform: Perform, send: Callable[[Sequence[Outgoing]], None]
+        self,
+        store: Store,
+        clock: Clock,
+        perform: Perform,
+        send: Callable[[Sequence[Outgoing]], None],
+        *,
+        retry_s: float = 30.0,
     ) -> None:
+        """`retry_s`: pause before a step that failed is tried again."""
         self._store = store
         self._clock = clock
         self._perform = perform
         self._send = send
+        self._retry_s = retry_s
         self._heap: list[tuple[float, int, Action]] = []
         self._wake = asyncio.Event()
         self._free = asyncio.Semaphore(_AT_ONCE)
@@ -98,5 +106,7 @@ class Dispatcher:
             loop = asyncio.get_running_loop()
             effects = await loop.run_in_executor(self._threads, self._perform, action, message, now)
             self.add(await self._store.run(partial(tables.record, effects=effects, at=now, done=action)))
-        except Exception:  # one message that breaks us must not stop the others' mail; its row stays for the next start
-            _log.exception("sandbox_step_failed", step=action.step, action=action.id)
+        except Exception:  # a message that breaks us must not stop the others' mail; its row stays for another try
+            _log.exception("sandbox_step_failed", step=action.step, action=action.id, again_in_s=self._retry_s)
+            heapq.heappush(self._heap, (self._clock.now().timestamp() + self._retry_s, action.id, action))
+            self._wake.set()

@@ -110,7 +110,7 @@ def _open(
     if (directory / "ca.pem").exists():
         authority = TestAuthority.load(directory)
     else:
-        authority = TestAuthority.create("TEST Sandbox De-Mail CA", at - _SKEW)
+        authority = TestAuthority.create("TEST Sandbox De-Mail CA", at - _SKEW, key_kind=KeyKind.P256)
     authority.crl_url = crl_url
     authority.save(directory)
     dns, ips = _split([host_name, *names])

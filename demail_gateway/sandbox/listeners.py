@@ -34,7 +34,6 @@ class HttpListener:
         self._socket: socket.socket | None = _listen(bind, port)
         self._port: int = self._socket.getsockname()[1]
         self._server: uvicorn.Server | None = None
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -51,24 +50,27 @@ class HttpListener:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=_GRACE_S,
+            date_header=False,
         )
         config.load()
         config.ssl = self._context
         self._server = uvicorn.Server(config)
-        # uvicorn's own life without its signal handlers: the program has them.
-        self._task = asyncio.create_task(self._server._serve([self._socket]), name="sandbox-http")
-        while not self._server.started:
-            if self._task.done():
-                await self._task
-            await asyncio.sleep(0)
+        self._server.lifespan = config.lifespan_class(config)
+        # The loop of uvicorn is left out: it watches for signals, which the program has itself, and ticks for nothing.
+        await self._server.startup(sockets=[self._socket])
 
     async def stop(self) -> None:
         """Leaves the port; requests under way have a second."""
-        if self._server is not None and self._task is not None:
-            self._server.should_exit = True
-            await self._task
-            self._server = self._task = None
+        server, self._server = self._server, None
+        if server is not None:
+            for listening in server.servers:
+                listening.close()
+            for connection in list(server.server_state.connections):
+                connection.shutdown()
+            if tasks := server.server_state.tasks:
+                await asyncio.wait(tasks, timeout=_GRACE_S)
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -100,7 +100,12 @@ class Forwarder:
         try:
             while True:
                 item = await self._queue.get()
-                await self._carry(line, item)
+                try:
+                    await self._carry(line, item)
+                except Exception:  # a line must outlive every message; the delivery stays in the store
+                    _log.exception("delivery_failed", delivery=item.outgoing.id)
+                    line.close()
+                    self._put_back(item)
         finally:
             line.close()
 
@@ -116,7 +121,8 @@ class Forwarder:
             except (aiosmtplib.SMTPException, OSError) as error:
                 line.close()
                 if isinstance(error, aiosmtplib.SMTPResponseException) and _is_about_the_message(error):
-                    self._put_back(item, error)
+                    _log.warning("gateway_refused", code=error.code, delivery=item.outgoing.id)
+                    self._put_back(item)
                     return
                 _log.info("gateway_unreachable", error=type(error).__name__, again_in_s=pause_s)
                 await self._wait(pause_s)
@@ -125,10 +131,10 @@ class Forwarder:
             await self._settle(item.outgoing, message, verdict)
             return
 
-    def _put_back(self, item: _Item, error: aiosmtplib.SMTPResponseException) -> None:
+    def _put_back(self, item: _Item) -> None:
+        """For later, each time after a longer pause."""
         item.refusals += 1
-        pause_s = min(_FIRST_PAUSE_S * 2**item.refusals, _LONGEST_REFUSAL_PAUSE_S)
-        _log.warning("gateway_refused", code=error.code, delivery=item.outgoing.id, again_in_s=pause_s)
+        pause_s = min(_FIRST_PAUSE_S * 2 ** min(item.refusals, 20), _LONGEST_REFUSAL_PAUSE_S)
         loop = asyncio.get_running_loop()
         handle = loop.call_later(pause_s, self._queue.put_nowait, item)
         self._later = {timer for timer in self._later if timer.when() > loop.time()} | {handle}
