@@ -83,7 +83,8 @@ class Settings(BaseModel):
     api_host: str = "127.0.0.1"
     api_port: int = Field(8080, ge=0, le=65535)
     metrics_port: int | None = Field(None, ge=0, le=65535)
-    """Own port for /metrics; without it /metrics stands on the API's port only in `dev` and `test`."""
+    """Own port for /metrics; without it /metrics stands on the API's port only in `dev` and `test`. The children of a
+    worker take this port and those above it, one each."""
     database_pool: int = Field(8, ge=1, le=64)
     json_body_bytes: int = Field(48 * MIB, ge=64 * 1024)
     """Largest JSON request; larger files go through `POST attachments`."""

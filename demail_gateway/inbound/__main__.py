@@ -10,6 +10,7 @@ import uvloop
 from demail_gateway.bootstrap.parts import observing
 from demail_gateway.bootstrap.work import inbound_services
 from demail_gateway.inbound.listener import Listener
+from demail_gateway.observability.metrics_server import serve_metrics
 from demail_gateway.settings import Settings, entry_settings
 
 
@@ -19,6 +20,8 @@ async def serve(settings: Settings) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     seen = observing(settings, "inbound")
+    if settings.metrics_port is not None:
+        serve_metrics(seen.metrics, settings.api_host, settings.metrics_port)
     services, tls = await inbound_services(settings, seen)
     listener = Listener(services, name=settings.inbound_name, size_bytes=settings.inbound_bytes)
     try:

@@ -6,8 +6,9 @@ from demail_gateway.application.worker_services import WorkerServices
 from demail_gateway.bootstrap.parts import observing
 from demail_gateway.bootstrap.work import worker_services
 from demail_gateway.observability.logs import get_logger
+from demail_gateway.observability.metrics_server import serve_metrics
 from demail_gateway.settings import Settings, entry_settings
-from demail_gateway.workers.celery_app import Worker
+from demail_gateway.workers.celery_app import Worker, child_number
 
 
 def run(settings: Settings) -> None:
@@ -18,7 +19,10 @@ def run(settings: Settings) -> None:
 
     async def build() -> WorkerServices:
         # in the child: its own metrics, pools and connections
-        return await worker_services(settings, observing(settings, "worker"))
+        seen = observing(settings, "worker")
+        if settings.metrics_port is not None:
+            serve_metrics(seen.metrics, settings.api_host, settings.metrics_port + child_number())
+        return await worker_services(settings, seen)
 
     def failed(event: str, error: BaseException) -> None:
         get_logger().error(event, exc_info=error)

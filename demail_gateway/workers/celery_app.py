@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
+from billiard.process import current_process
 from celery import Celery, signals
 
 from demail_gateway.application.worker_services import DRAIN_TASK, QUEUE
@@ -49,6 +50,11 @@ def create_celery(broker_url: str, *, processes: int = 2, queue: str = QUEUE) ->
         },
     )
     return app
+
+
+def child_number() -> int:
+    """Which of the worker's children this process is, from 0; a replacement has the number of the one that ended."""
+    return int(getattr(current_process(), "index", 0) or 0)
 
 
 class Worker:

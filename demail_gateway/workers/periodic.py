@@ -9,6 +9,7 @@ import uvloop
 
 from demail_gateway.bootstrap.parts import observing
 from demail_gateway.bootstrap.work import scheduler_services
+from demail_gateway.observability.metrics_server import serve_metrics
 from demail_gateway.settings import Settings, entry_settings
 from demail_gateway.workers.scheduler import Scheduler
 
@@ -18,7 +19,10 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    services = await scheduler_services(settings, observing(settings, "scheduler"))
+    seen = observing(settings, "scheduler")
+    if settings.metrics_port is not None:
+        serve_metrics(seen.metrics, settings.api_host, settings.metrics_port)
+    services = await scheduler_services(settings, seen)
     try:
         await Scheduler(services, sweep_s=settings.sweep_s).run(stop)
     finally:

@@ -22,6 +22,7 @@ HOMES: dict[str, set[str]] = {
     "asn1crypto": {"trust"},
     # embedded makes databases and roles before there is any schema, and may not know storage
     "asyncpg": {"storage", "embedded"},
+    "billiard": {"workers"},
     "celery": {"workers"},  # what wakes them is in waking and needs no Celery
     "cryptography": {"trust", "storage"},  # storage: AESGCM alone, see below
     "dotenv": {"settings"},

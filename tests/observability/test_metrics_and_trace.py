@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demail_gateway.embedded.ports import free_port
 from demail_gateway.observability.metrics import Metrics
+from demail_gateway.observability.metrics_server import serve_metrics
 from demail_gateway.observability.trace import is_trace_id, make_traceparent, new_trace_id, parse_traceparent
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -51,6 +54,17 @@ def test_new_trace_id_needs_sixteen_octets_not_all_zero() -> None:
             new_trace_id(bad)
     with pytest.raises(ValueError, match="malformed"):
         make_traceparent("x", SPAN)
+
+
+def test_metrics_are_served_on_a_port_of_their_own_and_ended() -> None:
+    metrics, port = Metrics(), free_port()
+    metrics.note("wake_failed", {})
+    end = serve_metrics(metrics, "127.0.0.1", port)
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    end()
+    assert "demail_wake_failures_total 1.0" in text
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")
 
 
 def test_tenant_label_is_capped() -> None:
