@@ -36,16 +36,14 @@ class ClientAdministration(Operations):
     async def change_client(
         self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, changes: Mapping[str, Any], now: datetime
     ) -> ClientSummary:
-        """Changes name, scopes, active; `secret_sha256` too, of which the journal tells only that it changed."""
+        """Changes name, scopes or active. Raises NotFound."""
         mine = (client.c.tenant_id == tenant_id, client.c.id == client_id)
         if not changes:
             return _client(only(await self._rows(select(client).where(*mine))))
         columns = {**changes, **({"scopes": sorted(changes["scopes"])} if "scopes" in changes else {})}
-        shown = {name: value for name, value in columns.items() if name != "secret_sha256"}
-        detail = {**shown, "secret_renewed": True} if "secret_sha256" in changes else shown
         async with self._change(scope, now) as change:
             row = await change.one(update(client).where(*mine).values(**columns).returning(client))
-            await change.note("client.changed", format_id(Prefix.CLIENT, client_id), tenant_id, detail)
+            await change.note("client.changed", format_id(Prefix.CLIENT, client_id), tenant_id, columns)
         return _client(row)
 
     async def permit_sender(

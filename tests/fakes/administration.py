@@ -62,12 +62,15 @@ class MemoryAdministration:
         current = await self.tenant(scope, tenant_id)
         if expected_state not in (None, current.state):
             raise Conflict("state-changed")
+        if not changes:
+            return current
         self._world.tenants[tenant_id] = replace(current, **changes)
         self._world.changed("tenant.changed", format_id(Prefix.TENANT, tenant_id), tenant_id, detail or {})
         return self._world.tenants[tenant_id]
 
     async def create_account(self, scope: OperatorScope, account: AccountRecord, now: datetime) -> AccountRecord:
         self._world.call("create_account")
+        self._need(tenant=account.tenant_id, connection=account.connection_id)
         self._world.accounts[account.id] = account
         self._world.changed("account.created", format_id(Prefix.ACCOUNT, account.id), account.tenant_id, {})
         return account
@@ -79,18 +82,22 @@ class MemoryAdministration:
         current = self._world.accounts.get(account_id)
         if current is None or current.tenant_id != tenant_id:
             raise NotFound
-        if changes.get("connection_id", current.connection_id) not in self._world.connections:
-            raise NotFound
+        self._need(connection=changes.get("connection_id", current.connection_id))
+        if not changes:
+            return current
         self._world.accounts[account_id] = replace(current, **changes)
         self._world.changed("account.changed", format_id(Prefix.ACCOUNT, account_id), tenant_id, {})
         return self._world.accounts[account_id]
 
     async def accounts(self, scope: TenantScope | OperatorScope, tenant_id: UUID) -> tuple[AccountRecord, ...]:
         self._world.call("accounts")
+        if isinstance(scope, TenantScope) and scope.tenant_id != tenant_id:
+            return ()
         return tuple(each for each in self._world.accounts.values() if each.tenant_id == tenant_id)
 
     async def create_address(self, scope: OperatorScope, address: AddressRecord, now: datetime) -> AddressRecord:
         self._world.call("create_address")
+        self._need(tenant=address.tenant_id, account=address.account_id)
         if address.address in self._world.addresses:
             raise Conflict("address-taken")
         self._world.addresses[address.address] = address
@@ -103,6 +110,8 @@ class MemoryAdministration:
 
     async def create_client(self, scope: OperatorScope, client: ClientSummary, secret_sha256: bytes) -> ClientSummary:
         self._world.call("create_client")
+        if client.tenant_id is not None:
+            self._need(tenant=client.tenant_id)
         self._world.clients[client.id] = client
         self._world.secrets[client.id] = secret_sha256
         self._world.changed("client.created", format_id(Prefix.CLIENT, client.id), client.tenant_id, {})
@@ -119,6 +128,8 @@ class MemoryAdministration:
         current = self._world.clients.get(client_id)
         if current is None or current.tenant_id != tenant_id:
             raise NotFound
+        if not changes:
+            return current
         self._world.clients[client_id] = replace(current, **changes)
         self._world.changed("client.changed", format_id(Prefix.CLIENT, client_id), tenant_id, {})
         return self._world.clients[client_id]
@@ -134,6 +145,9 @@ class MemoryAdministration:
         now: datetime,
     ) -> None:
         self._world.call("permit_sender")
+        known_client, known_address = self._world.clients.get(client_id), self._world.addresses.get(address)
+        if not known_client or not known_address or {known_client.tenant_id, known_address.tenant_id} != {tenant_id}:
+            raise NotFound
         self._world.senders[tenant_id, client_id, address] = (options, quota_per_day)
         self._world.changed("sender.permitted", address, tenant_id, {})
 
@@ -155,6 +169,7 @@ class MemoryAdministration:
 
     async def create_key(self, scope: OperatorScope, key: KeyRecord, pkcs8: bytes) -> KeyRecord:
         self._world.call("create_key")
+        self._need(tenant=key.tenant_id)
         self._world.keys[key.id] = key
         self._world.material[key.id] = pkcs8
         self._world.changed("key.requested", format_id(Prefix.KEY, key.id), key.tenant_id, {})
@@ -171,10 +186,12 @@ class MemoryAdministration:
         now: datetime,
     ) -> KeyRecord:
         self._world.call("install_certificate")
+        current = self._key(tenant_id, key_id)
+        if current.state == "retired":
+            raise Conflict("state-changed")
         for key in await self.keys(scope, tenant_id):
             if key.state == "active" and key.id != key_id:
                 self._world.keys[key.id] = replace(key, state="retired")
-        current = self._world.keys[key_id]
         self._world.keys[key_id] = replace(
             current, state="active", certificate_der=certificate_der, chain=tuple(chain), not_after=not_after
         )
@@ -187,7 +204,7 @@ class MemoryAdministration:
 
     async def key_material(self, scope: OperatorScope, tenant_id: UUID, key_id: UUID) -> bytes:
         self._world.call("key_material")
-        return self._world.material[key_id]
+        return self._world.material[self._key(tenant_id, key_id).id]
 
     async def create_connection(self, scope: OperatorScope, connection: Connection) -> Connection:
         self._world.call("create_connection")
@@ -207,6 +224,11 @@ class MemoryAdministration:
         self._world.call("change_connection")
         if connection_id not in self._world.connections:
             raise NotFound
+        if not changes:
+            return self._world.connections[connection_id]
+        others = (each for each in self._world.connections.values() if each.id != connection_id)
+        if changes.get("name") in {each.name for each in others}:
+            raise Conflict("connection-name-taken")
         self._world.connections[connection_id] = replace(self._world.connections[connection_id], **changes)
         self._world.changed("connection.changed", format_id(Prefix.CONNECTION, connection_id), None, {})
         return self._world.connections[connection_id]
@@ -232,27 +254,52 @@ class MemoryAdministration:
             before = own
         return page_of(mine, limit, cursor, "journal")
 
+    def _need(self, tenant: UUID | None = None, connection: UUID | None = None, account: UUID | None = None) -> None:
+        """What a foreign key asks for: each of these that is given must be there, the account as the tenant's."""
+        world = self._world
+        owner = world.accounts[account].tenant_id if account in world.accounts else None
+        if (
+            tenant not in (None, *world.tenants)
+            or connection not in (None, *world.connections)
+            or (account is not None and owner != tenant)
+        ):
+            raise NotFound
+
+    def _key(self, tenant_id: UUID, key_id: UUID) -> KeyRecord:
+        key = self._world.keys.get(key_id)
+        if key is None or key.tenant_id != tenant_id:
+            raise NotFound
+        return key
+
 
 class MemoryInstallation:
     def __init__(self, world: World) -> None:
         self._world = world
 
     async def connection(self, connection_id: UUID) -> Connection:
+        if connection_id not in self._world.connections:
+            raise NotFound
         return self._world.connections[connection_id]
 
     async def connections(self) -> tuple[Connection, ...]:
         return tuple(self._world.connections.values())
 
     async def signing_material(self, tenant_id: UUID, purpose: str) -> SigningMaterial | None:
-        for key in self._world.keys.values():
-            if (key.tenant_id, key.purpose, key.state) == (tenant_id, purpose, "active"):
-                assert key.certificate_der is not None
-                return SigningMaterial(key.id, self._world.material[key.id], key.certificate_der, key.chain)
-        return None
+        found = self._material(tenant_id, purpose, "active")
+        return found[0] if found else None
 
     async def decryption_material(self, tenant_id: UUID) -> tuple[SigningMaterial, ...]:
-        found = await self.signing_material(tenant_id, "smime")
-        return (found,) if found else ()
+        return self._material(tenant_id, "smime", "active", "retired")
+
+    def _material(self, tenant_id: UUID, purpose: str, *states: str) -> tuple[SigningMaterial, ...]:
+        """The newest first."""
+        mine = [key for key in self._world.keys.values() if (key.tenant_id, key.purpose) == (tenant_id, purpose)]
+        mine.sort(key=lambda key: (key.created_at, key.id), reverse=True)
+        return tuple(
+            SigningMaterial(key.id, self._world.material[key.id], key.certificate_der, key.chain)
+            for key in mine
+            if key.state in states and key.certificate_der is not None
+        )
 
     async def store_crl(
         self,

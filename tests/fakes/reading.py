@@ -42,6 +42,9 @@ class MemoryReading:
 
     async def events_of(self, scope: TenantScope, message_id: UUID) -> tuple[EventView, ...]:
         self._world.call("events_of")
+        mine = (scope.tenant_id, message_id)
+        if mine not in self._world.sent and mine not in self._world.inbound:
+            return ()
         return tuple(self._world.events.get(message_id, ()))
 
     async def evidence_of(self, scope: TenantScope, message_id: UUID) -> tuple[EvidenceView, ...]:
@@ -58,21 +61,21 @@ class MemoryReading:
     async def raw(self, scope: TenantScope, message_id: UUID, recipient_id: UUID | None) -> bytes:
         self._world.call("raw")
         key = scope.tenant_id, message_id
-        if key in self._world.inbound:
+        if key in self._world.inbound and recipient_id is None:
             return self._world.inbound[key][1]
         if key not in self._world.sent:
             raise NotFound
         sent = self._world.sent[key]
         ranked = sorted(sent.message.recipients, key=lambda r: (list(RecipientKind).index(r.kind), r.position))
-        for recipient in ranked:
-            if recipient_id in (None, recipient.id) and recipient.copy_id in sent.handed_over:
-                return sent.handed_over[recipient.copy_id]
-        raise NotFound
+        wanted = next((each for each in ranked if recipient_id in (None, each.id)), None)
+        if wanted is None or wanted.copy_id not in sent.handed_over:
+            raise NotFound
+        return sent.handed_over[wanted.copy_id]
 
     async def attachment(self, scope: TenantScope, message_id: UUID, number: int) -> tuple[str, str, bytes]:
         self._world.call("attachment")
-        sent = self._world.sent[scope.tenant_id, message_id]
-        for each in sent.message.attachments:
+        sent = self._world.sent.get((scope.tenant_id, message_id))
+        for each in sent.message.attachments if sent else ():
             if each.position == number:
                 octets = each.octets
                 if octets is None:

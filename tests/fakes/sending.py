@@ -53,6 +53,8 @@ class MemoryClients:
 
     async def record_attempt(self, client_id: UUID, source: str, ok: bool, now: datetime) -> datetime | None:
         self._world.call("record_attempt")
+        if client_id not in self._world.clients:
+            return None
         if ok:
             self._world.attempts.pop((client_id, source), None)
             return None
@@ -189,12 +191,16 @@ class MemoryAnswers:
     async def keep(self, scope: TenantScope | OperatorScope, key: IdempotencyKey, answer: StoredAnswer) -> None:
         self._world.call("keep")
         owner, client_id = _owner(scope)
-        self._world.answers[owner, client_id, key.key].answer = answer
+        found = kept(self._world, owner, client_id, key)
+        if found and found.answer is None and found.request_sha256 == key.request_sha256:
+            found.answer = answer
 
     async def forget(self, scope: TenantScope | OperatorScope, key: IdempotencyKey) -> None:
         self._world.call("forget")
         owner, client_id = _owner(scope)
-        del self._world.answers[owner, client_id, key.key]
+        found = kept(self._world, owner, client_id, key)
+        if found and found.answer is None and found.request_sha256 == key.request_sha256:
+            del self._world.answers[owner, client_id, key.key]
 
 
 def _owner(scope: TenantScope | OperatorScope) -> tuple[UUID | None, UUID]:
@@ -209,4 +215,6 @@ def _known(world: World, scope: TenantScope, key: IdempotencyKey) -> Accepted | 
         return None
     if found.request_sha256 != key.request_sha256:
         return Accepted(AcceptResult.REUSED)
+    if found.answer is None:
+        raise Conflict("idempotency-in-progress")
     return Accepted(AcceptResult.REPLAYED, found.answer)
