@@ -44,6 +44,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "moment_out_of_range": ("Dieser Zeitpunkt ist nicht darstellbar.", "This date-time cannot be represented."),
     "control_characters": ("Unzulässige Steuerzeichen.", "Control characters are not allowed."),
     "not_an_id": ("Das ist keine Kennung dieser Art.", "This is no id of this kind."),
+    "not_a_certificate": ("Erwartet wird ein Zertifikat in PEM.", "A certificate in PEM is expected."),
+    "not_storable": ("Diese Angabe lässt sich nicht speichern.", "This value cannot be stored."),
     "one_content": (
         "Entweder content mit filename und content_type oder attachment_id.",
         "Either content with filename and content_type, or attachment_id.",

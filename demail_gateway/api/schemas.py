@@ -251,7 +251,13 @@ class KeyRequest(RequestBody):
     address: Annotated[Line, Field(max_length=253)] | None = None
 
 
-Pem = Annotated[str, Field(max_length=65_536, pattern=r"^\s*-----BEGIN CERTIFICATE-----")]
+def _pem(value: str) -> str:
+    if not value.lstrip().startswith("-----BEGIN CERTIFICATE-----"):
+        raise PydanticCustomError("not_a_certificate", "not a certificate in PEM")
+    return value
+
+
+Pem = Annotated[str, Field(max_length=65_536, description="A certificate in PEM"), AfterValidator(_pem)]
 
 
 class CertificateRequest(RequestBody):

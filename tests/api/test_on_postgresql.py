@@ -173,14 +173,12 @@ async def test_the_journal_of_all_that_is_a_chain_that_holds(stored: StoredGatew
     assert rest["items"] == entries[3:]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a", "ä" * 10, "\U0001f4e8", "' OR 1=1 --", "%", "_", "\\", "\u0301", "\ufdfa" * 100, "x" * 1024]
-)
-async def test_any_reference_is_stored_found_and_given_back(stored: StoredGateway, text: str) -> None:
-    sent = await stored.send(reference=text)
-    assert sent.status_code == 202
-    found = (await stored.call("GET", "messages", params={"reference": text})).json()["items"]
-    assert [item["reference"] for item in found] == [text]
+async def test_any_reference_is_stored_found_and_given_back(stored: StoredGateway) -> None:
+    for text in ("", "ä" * 10, "\U0001f4e8", "' OR 1=1 --", "%", "_", "\\", "\u0301", "\ufdfa" * 100, "x" * 1024):
+        sent = await stored.send(f"key-{len(text)}-{ord(text[:1] or 'a')}", reference=text)
+        assert sent.status_code == 202
+        found = (await stored.call("GET", "messages", params={"reference": text})).json()["items"]
+        assert [item["reference"] for item in found] == [text]
 
 
 async def test_limits_speak_of_the_account_of_the_sender(stored: StoredGateway) -> None:
