@@ -1,4 +1,4 @@
-"""A small closed-loop HTTP/1.1 load generator: so many connections, each sends its next request when the answer is there.
+"""A small closed-loop HTTP/1.1 load generator: each connection sends its next request when the answer is there.
 
 Raw asyncio, because a client library costs more than the server under test; the same for product and reference.
 """

@@ -1,4 +1,4 @@
-"""The reference: Postfix (Debian package) relaying the same octets from smtp-source to smtp-sink, plain SMTP on both sides.
+"""The reference: Postfix (Debian package) relaying the same octets from smtp-source to smtp-sink, by plain SMTP.
 
 A private instance below a temporary directory; the system's own Postfix is not touched.
 """
@@ -60,7 +60,7 @@ class Sink:
 
 
 class Postfix:
-    """A relay of its own with the settings of `docs/performance.md`: cached connections, no throttles, 20 parallel deliveries."""
+    """A relay of its own, set to be fast: cached connections, no throttles, 20 parallel deliveries."""
 
     def __init__(self, sink_port: int) -> None:
         self.port = free_port()

@@ -51,13 +51,14 @@ class Rest:
         await self._request("PUT", path, json=body)
 
     async def _request(self, method: str, path: str, **words: Any) -> httpx.Response:
-        headers = {**words.pop("headers", {}), "Authorization": f"Bearer {await self._bearer()}"}
+        headers = {**words.pop("headers", {}), "Authorization": f"Bearer {await self.token()}"}
         answer = await self._client.request(method, path, headers=headers, **words)
         if answer.is_error:
             raise RestFailed(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer
 
-    async def _bearer(self) -> str:
+    async def token(self) -> str:
+        """A bearer token that lives for another minute at least."""
         if time.monotonic() > self._good_until:
             answer = await self._client.post(
                 "/oauth2/token", data={"grant_type": "client_credentials"}, auth=self._credentials
