@@ -93,6 +93,15 @@ def _welcoming(is_welcome: Callable[[bytes], bool]) -> type[HttpToolsProtocol]:
     return Welcoming
 
 
+def is_free(bind: str, port: int) -> bool:
+    """Whether the port can be listened on now."""
+    try:
+        _listen(bind, port).close()
+    except OSError:
+        return False
+    return True
+
+
 def _listen(bind: str, port: int) -> socket.socket:
     """Raises OSError when the port is taken."""
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET

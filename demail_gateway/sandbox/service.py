@@ -23,7 +23,7 @@ from demail_gateway.sandbox.enquiries import DirectoryEntry, provider_app
 from demail_gateway.sandbox.identity import open_identity
 from demail_gateway.sandbox.issuing import ProviderIssuer
 from demail_gateway.sandbox.letters import Letter
-from demail_gateway.sandbox.listeners import HttpListener
+from demail_gateway.sandbox.listeners import HttpListener, is_free
 from demail_gateway.sandbox.procedure import Procedure
 from demail_gateway.sandbox.provider import Books, Desk
 from demail_gateway.sandbox.smtp_client import Forwarder, Verdict
@@ -52,7 +52,8 @@ class Sandbox:
         configuration.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._store = Store(configuration.directory / "mail.sqlite3")
         await self._store.open()
-        self._control = HttpListener(control_app(self), bind=configuration.bind, port=configuration.http_port)
+        self._ports = await self._usable_ports()
+        self._control = HttpListener(control_app(self), bind=configuration.bind, port=self._ports["http"])
         self.url = configuration.public_url or f"http://{_host(configuration.bind)}:{self._control.port}"
         offset_s, revoked, gateway, levels, accounts = await self._store.run(_read_books)
         self._clock = Clock(offset_s)
@@ -66,6 +67,8 @@ class Sandbox:
         )
         self._build(Books(levels, accounts))
         await self._start_parts(configuration.gateway or gateway)
+        ports = {"http": self._control.port, "smtp": self._smtp.port, "provider": self._provider.port}
+        await self._store.run(partial(tables.set_setting, name="ports", value=ports))
         _write_ready_file(configuration.ready_file, self.describe())
         _log.warning("sandbox_ready", note="TEST: kein De-Mail-Anbieter", url=self.url, smtp_port=self._smtp.port)
 
@@ -93,15 +96,29 @@ class Sandbox:
         tls = server_context(identity.tls_server, client_anchors=anchor)
         bind = configuration.bind
         self._smtp = SubmissionServer(
-            self._desk, tls, host_name=configuration.host_name, bind=bind, port=configuration.smtp_port
+            self._desk, tls, host_name=configuration.host_name, bind=bind, port=self._ports["smtp"]
         )
         self._provider = HttpListener(
             provider_app(self),
             bind=bind,
-            port=configuration.provider_port,
+            port=self._ports["provider"],
             context=tls,
             is_welcome=lambda certificate: self._desk.client(certificate) is not None,
         )
+
+    async def _usable_ports(self) -> dict[str, int]:
+        """As asked for; where any port will do, that of the last start if it is free: gateways know it."""
+        configuration = self._configuration
+        last = await self._store.run(partial(tables.setting, name="ports")) or {}
+        asked = {
+            "http": configuration.http_port,
+            "smtp": configuration.smtp_port,
+            "provider": configuration.provider_port,
+        }
+        return {
+            name: port or (last.get(name, 0) if is_free(configuration.bind, last.get(name, 0)) else 0)
+            for name, port in asked.items()
+        }
 
     async def _start_parts(self, gateway: GatewayPeer | None) -> None:
         self._forwarder.start()

@@ -83,7 +83,7 @@ class SubmissionServer:
         self._server.close()
         for session in list(self._sessions):
             session.cut()
-        await self._server.wait_closed()
+        # Not waited for: a client that is still in its handshake would hold us up (Python 3.12 and newer).
         self._server = None
 
     def _session(self) -> _Submission:

@@ -33,7 +33,7 @@ async def program(directory: Path, log: Path) -> AsyncIterator[tuple[asyncio.sub
             stdout=output, stderr=output,
         )  # fmt: skip
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not ready.exists():
                 assert process.returncode is None, log.read_text()
                 await asyncio.sleep(0.02)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from demail_gateway.sandbox.configuration import Configuration
 from tests.sandbox.playground import PROOFS, Playground, playing
 
@@ -50,6 +52,17 @@ async def test_what_was_registered_survives_the_restart(configuration: Configura
         assert (books.level("ab" * 32), books.accounts["a@b.de-mail.de"].holder) == ("normal", "H")
         assert after.sandbox._identity.revoked == {12345678901234567890123}
         assert after.anchor == anchor
+
+
+async def test_a_restarted_sandbox_is_where_it_was(configuration: Configuration) -> None:
+    async with playing(configuration) as before:
+        facts = before.facts
+    async with playing(configuration) as after:
+        assert after.facts == facts
+    with socket.create_server(("127.0.0.1", facts["smtp_port"])):
+        async with playing(configuration) as elsewhere:
+            assert elsewhere.facts["smtp_port"] != facts["smtp_port"]
+            assert elsewhere.facts["url"] == facts["url"]
 
 
 async def test_a_temporary_refusal_is_tried_again(playground: Playground) -> None:
