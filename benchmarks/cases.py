@@ -84,7 +84,7 @@ async def relay(product: Product, rounds: int, messages: int) -> AsyncIterator[R
 
 
 async def latency(product: Product, rounds: int, messages: int) -> AsyncIterator[Round]:
-    """Milliseconds from the 202 to the provider's 250, median, against an idle SMTP transaction on a kept connection."""
+    """Milliseconds from the 202 to the provider's 250, median, against an idle SMTP transaction on a kept line."""
     octets = (await _relayed_octets(product)).read_bytes()
     for _ in range(rounds):
         ours = [await _one_latency(product) for _ in range(messages)]
