@@ -85,7 +85,8 @@ class RefreshRevocation:
         if fresh.next_update is None:
             return self._longest_s
         left_s = (fresh.next_update - now).total_seconds() * (1 - _EARLIER)
-        return max(left_s, min(_RETRY_S, self._longest_s))
+        # a list may be good for weeks; what was revoked since must be known within the day all the same (DIR-35)
+        return max(min(left_s, self._longest_s), min(_RETRY_S, self._longest_s))
 
 
 def _urls(connections: Sequence[Connection]) -> list[str]:
