@@ -60,7 +60,11 @@ async def send(request: Request, scope: Sender, tenant: str, dry_run: bool = Fal
         location = f"/v1/tenants/{tenant}/messages/{public_id}"
         return StoredAnswer(202, render.json_bytes(render.message(view)), location)
 
-    return answer_response(await services(request).submit(scope, submission, key, answer))
+    taken = await services(request).submit(scope, submission, key, answer)
+    if not taken.replayed:
+        metrics = request.app.state.metrics
+        metrics.accepted.labels(metrics.tenant(scope.tenant_id)).inc()
+    return answer_response(taken)
 
 
 @router.get("/messages", summary="List messages, newest first", responses={200: {"model": MessageList}})
