@@ -61,8 +61,8 @@ class Tools:
     """The same anchors, with further certificates for paths and further revocation lists (DER)."""
     manifest_signer: Callable[[bytes, bytes], bytes]
     """Signature and manifest → certificate (DER) of the signer. Raises CmsInvalid."""
-    trusted: TrustedDomains
-    """De-Mail domains of the trust list; for system addresses (CO-2)."""
+    trusted: TrustedDomains | None
+    """De-Mail domains of the trust list, for system addresses (CO-2); None: there is no list, as offline."""
 
 
 def inspect_message(octets: bytes, tools: Tools, at: datetime) -> Inspection:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import chain
 
 from demail_gateway.application.inspect import Tools
-from demail_gateway.core.address import TrustedDomains
 from demail_gateway.core.errors import CmsInvalid
 from demail_gateway.core.primitives import Judge
 from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_pem_bundle
@@ -17,10 +16,6 @@ from demail_gateway.trust.paths import PathJudge
 from demail_gateway.trust.revocation import read_crls
 from demail_gateway.trust.verifier import CryptographyVerifier
 from demail_gateway.trust.xmldsig import LxmlSignatures
-
-DEMAIL_DOMAINS = frozenset({"de-mail.de"})
-"""Trust list of `verify` where none is configured; a system address elsewhere is only unconfirmed (CO-2)."""
-
 
 def inspection_tools(anchor_files: Sequence[bytes], crl_files: Sequence[bytes]) -> Tools:
     """For `verify`: trust comes from these files alone. Anchors in PEM, revocation lists in PEM or DER.
@@ -40,7 +35,7 @@ def inspection_tools(anchor_files: Sequence[bytes], crl_files: Sequence[bytes]) 
         judge=PathJudge(anchors, (), crls),
         judge_with=judge_with,
         manifest_signer=manifest_signer,
-        trusted=TrustedDomains(DEMAIL_DOMAINS),
+        trusted=None,
     )
 
 

@@ -37,7 +37,7 @@ def check_confirmation(
     sent: SentCopy | None,
     verifier: Verifier,
     judge: Judge,
-    trusted: TrustedDomains,
+    trusted: TrustedDomains | None,
     at: datetime,
 ) -> ConfirmationReport:
     """The report on a confirmation; never raises for anything it contains.

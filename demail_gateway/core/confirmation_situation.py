@@ -42,7 +42,7 @@ class Situation:
     sent: SentCopy | None
     verifier: Verifier
     judge: Judge
-    trusted: TrustedDomains
+    trusted: TrustedDomains | None
     at: datetime
     verdicts: list[CertificateVerdict] = field(default_factory=list)
 

@@ -21,18 +21,19 @@ _PURPOSES: dict[MessageType, tuple[str, ...]] = {
 }
 
 
-def issuer_findings(metadata: Metadata, trusted: TrustedDomains) -> tuple[str, ...]:
+def issuer_findings(metadata: Metadata, trusted: TrustedDomains | None) -> tuple[str, ...]:
     """What speaks against the sender of this message as issuer of its type; empty: nothing.
 
     ``system-sender``: not the system address of the type, or not in a De-Mail domain at all: no proof.
-    ``issuer-unconfirmed``: below a listed domain instead of at one. ``from-sender-mismatch``: From differs (MF-7).
+    ``issuer-unconfirmed``: below a listed domain instead of at one, or there is no trust list to look into (None).
+    ``from-sender-mismatch``: From differs (MF-7).
     """
     sender, message_type = metadata.sender, metadata.message_type
     if sender is None or message_type is None or not _is_system_address(sender, message_type):
         return (SYSTEM_SENDER,)
-    if not trusted.is_demail(sender):
+    if trusted is not None and not trusted.is_demail(sender):
         return (SYSTEM_SENDER,)
-    findings = [] if sender.domain in trusted.domains else [ISSUER_UNCONFIRMED]
+    findings = [] if trusted is not None and sender.domain in trusted.domains else [ISSUER_UNCONFIRMED]
     if metadata.from_mailbox is None or metadata.from_mailbox.address != sender:
         findings.append(FROM_MISMATCH)
     return tuple(findings)

@@ -112,7 +112,7 @@ def check_notification(
     sent: SentCopy | None,
     verifier: Verifier,
     judge: Judge,
-    trusted: TrustedDomains,
+    trusted: TrustedDomains | None,
     at: datetime,
     patterns: Sequence[Pattern] = PATTERNS,
 ) -> NotificationReport:
@@ -216,7 +216,7 @@ def _readable(notification: Notification) -> Check:
     return Check("notification.readable", Outcome.FAILED if missing else Outcome.PASSED, ", ".join(missing), _TOLERATED)
 
 
-def _issuer(metadata: Metadata, trusted: TrustedDomains) -> Check:
+def _issuer(metadata: Metadata, trusted: TrustedDomains | None) -> Check:
     findings = issuer_findings(metadata, trusted)
     outcome = Outcome.FAILED if SYSTEM_SENDER in findings else Outcome.PASSED
     return Check("notification.issuer", outcome, ", ".join(findings), "TR 01201-3.1 §4.3; CO-1, CO-2")

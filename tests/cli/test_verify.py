@@ -1,0 +1,166 @@
+"""`verify`: exit codes, JSON, and the shared vectors as files on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demail_gateway.cli.verify import run_verify
+from demail_gateway.core.journal import START, journal_hash
+
+VECTORS = Path(__file__).parents[1] / "core/vectors/integrity"
+MANIFEST: dict[str, Any] = json.loads((VECTORS / "manifest.json").read_text(encoding="utf-8"))
+ANCHOR = VECTORS / MANIFEST["trust_anchors"][0]
+AT = MANIFEST["verification_time"]
+CASES = [case for case in MANIFEST["cases"] if case["kind"] == "verify"]
+
+EXIT_OF = {"passed": 0, "failed": 1, "indeterminate": 2}
+
+
+def expected(case: dict[str, Any]) -> str:
+    """Without a revocation list whatever is signed stays undecided, and a revocation is not known."""
+    verdict, protection = case["expect"]["verdict"], case["expect"]["protection"]
+    if case["id"] == "bad-revoked" or (verdict == "valid" and protection == "signature"):
+        return "indeterminate"
+    return {"valid": "passed", "invalid": "failed", "indeterminate": "indeterminate"}[verdict]
+
+
+def verify(*files: Path, anchors: tuple[Path, ...] = (ANCHOR,), at: str | None = AT) -> int:
+    return run_verify(list(files), list(anchors), [], at, as_json=True)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["id"]))
+def test_each_vector_has_the_outcome_of_its_verdict(case: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    file = VECTORS / case["file"]
+    code = verify(file)
+    document = json.loads(capsys.readouterr().out)
+    assert (document["outcome"], code) == (expected(case), EXIT_OF[expected(case)])
+    assert document["file"] == str(file)
+    mode = {"signature": "signed"}.get(case["expect"]["protection"], case["expect"]["protection"])
+    assert document["integrity"]["mode"] == mode
+
+
+def test_without_any_anchor_what_is_signed_is_undecided(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DEMAIL_TRUST_ANCHORS", raising=False)
+    assert verify(VECTORS / "messages/rsa-sha256.eml", anchors=()) == 2
+    assert verify(VECTORS / "messages/hash-sha256.eml", anchors=()) == 0
+
+
+def test_anchors_of_the_environment_count_when_none_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMAIL_TRUST_ANCHORS", str(VECTORS / "keys/other-ca.crt.pem"))
+    assert verify(VECTORS / "messages/rsa-sha256.eml", anchors=()) == 1
+
+
+def test_unreadable_wins_over_failed_and_failed_over_undecided(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed, undecided, failed = (VECTORS / f"messages/{name}.eml" for name in ("hash-sha256", "rsa-sha256", "bad-body"))
+    assert verify(passed, undecided) == 2
+    assert verify(undecided, failed, passed) == 1
+    assert verify(failed, tmp_path / "absent.eml") == 3
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-03-02T12:00:00"])
+def test_a_moment_without_zone_or_sense_is_unusable(at: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify(VECTORS / "messages/hash-sha256.eml", at=at) == 3
+
+
+def test_an_anchor_that_cannot_be_read_is_unusable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "anchor.pem"
+    broken.write_text("no certificate", encoding="ascii")
+    assert verify(VECTORS / "messages/hash-sha256.eml", anchors=(broken,)) == 3
+
+
+def test_an_empty_file_is_unreadable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "empty.eml"
+    empty.write_bytes(b"\r\n")
+    assert verify(empty) == 3
+
+
+def journal(changed: bool = False) -> bytes:
+    lines, prev = [], START
+    for seq in (1, 2, 3):
+        item: dict[str, Any] = {
+            "seq": seq,
+            "at": f"2026-11-24T05:30:0{seq}.000000Z",
+            "tenant": "ten_01",
+            "actor": "gateway",
+            "action": "message.queued",
+            "object": f"msg_{seq}",
+        }
+        digest = journal_hash(prev, item)
+        lines.append({**item, "prev_hash": prev.hex(), "hash": digest.hex()})
+        prev = digest
+    if changed:
+        lines[1]["object"] = "msg_9"
+    return "\n".join(json.dumps(line) for line in lines).encode()
+
+
+@pytest.mark.parametrize(("changed", "code"), [(False, 0), (True, 1)])
+def test_a_journal_export_holds_until_an_entry_is_changed(
+    tmp_path: Path, changed: bool, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "journal.ndjson"
+    file.write_bytes(journal(changed))
+    assert verify(file) == code
+    assert json.loads(capsys.readouterr().out)["kind"] == "journal"
+
+
+def test_a_line_that_is_no_entry_fails_the_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "journal.ndjson"
+    file.write_bytes(journal() + b"\n[1]")
+    assert verify(file) == 1
+
+
+def package(**members: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, octets in members.items():
+            archive.writestr(name.replace("__", "."), octets)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("octets", "name"),
+    [
+        (b"PK\x03\x04 cut off", "package.readable"),
+        (package(notes__txt=b"x"), "package.manifest"),
+        (package(manifest__json=b"{}"), "package.manifest"),
+        (
+            package(manifest__json=b'{"format":"demail-evidence/1","message_id":"msg_1","created_at":"2026-11-24T05:30:00Z","files":[]}'),
+            "package.signature",
+        ),
+        (
+            package(
+                manifest__json=b'{"format":"demail-evidence/1","message_id":"msg_1","created_at":"2026-11-24T05:30:00Z","files":[]}',
+                extra__txt=hashlib.sha256(b"").digest(),
+            ),
+            "package.nothing-added",
+        ),
+    ],
+)  # fmt: skip
+def test_a_package_that_is_not_whole_fails(
+    tmp_path: Path, octets: bytes, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "evidence.zip"
+    file.write_bytes(octets)
+    assert verify(file) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert name in {check["name"] for check in document["checks"] if check["outcome"] == "failed"}
+
+
+def test_a_person_reads_german(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_verify([VECTORS / "messages/bad-body.eml"], [ANCHOR], [], AT, as_json=False) == 1
+    text = capsys.readouterr().out
+    assert "durchgefallen" in text
+    assert "body-hash-mismatch" in text
