@@ -12,7 +12,7 @@ import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
@@ -161,13 +161,8 @@ def read_former_master_keys(settings: Settings) -> list[tuple[str, bytes]]:
 
 
 def secret_names() -> frozenset[str]:
-    """Fields that may also come from a file (``DEMAIL_X_FILE``)."""
-    secrets = (SecretStr, SecretBytes)
-    return frozenset(
-        name
-        for name, field in Settings.model_fields.items()
-        if any(s.__name__ in str(field.annotation) for s in secrets)
-    )
+    """Fields that may also come from a file (``DEMAIL_X_FILE``): those of a secret type."""
+    return frozenset(name for name, field in Settings.model_fields.items() if _is_secret(field.annotation))
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -210,3 +205,7 @@ def _collect(source: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
         elif source.get(variable, "") != "":
             values[name] = source[variable]
     return values, faults
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation in (SecretStr, SecretBytes) or any(map(_is_secret, get_args(annotation)))

@@ -1,0 +1,86 @@
+"""Settings: read once, all faults at once, no secret with a default, secrets from files."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from demail_gateway.settings import (
+    ConfigurationError,
+    Settings,
+    entry_settings,
+    load_settings,
+    read_former_master_keys,
+    secret_names,
+)
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+def test_all_faults_are_named_at_once_and_no_value_is_shown() -> None:
+    variables = {
+        "DEMAIL_MASTER_KEY": "hunter2",
+        "DEMAIL_API_PORT": "eighty",
+        "DEMAIL_DATABASE_URL": "sqlite:///x",
+        "DEMAIL_TOKEN_SECRET": base64.b64encode(b"short").decode(),
+        "DEMAIL_ENVIRONMENT": "staging",
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(variables)
+    assert {fault.partition(":")[0] for fault in caught.value.faults} == set(variables)
+    assert not any(value in str(caught.value) for value in variables.values())
+
+
+def test_no_secret_has_a_default() -> None:
+    assert {name for name in secret_names() if getattr(Settings(), name) is not None} == set()
+    assert secret_names() >= {"master_key", "token_secret", "log_key", "database_url", "redis_url"}
+
+
+def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "master_key"
+    file.write_text(f"{KEY}\n", encoding="ascii")
+    settings = load_settings({"DEMAIL_MASTER_KEY_FILE": str(file)})
+    assert settings.master_key is not None
+    assert settings.master_key.get_secret_value() == bytes(range(32))
+    assert KEY not in repr(settings)
+
+
+def test_the_variable_itself_goes_before_the_file(tmp_path: Path) -> None:
+    settings = load_settings({"DEMAIL_MASTER_KEY_FILE": str(tmp_path / "absent"), "DEMAIL_MASTER_KEY": KEY})
+    assert settings.master_key is not None
+
+
+def test_a_secret_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="DEMAIL_LOG_KEY_FILE: cannot be read"):
+        load_settings({"DEMAIL_LOG_KEY_FILE": str(tmp_path / "absent")})
+
+
+def test_the_environment_goes_before_the_dotenv_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("DEMAIL_API_PORT=1\nDEMAIL_API_HOST=0.0.0.0\n", encoding="ascii")
+    settings = load_settings({"DEMAIL_DOTENV": str(file), "DEMAIL_API_PORT": "2"})
+    assert (settings.api_port, settings.api_host) == (2, "0.0.0.0")  # noqa: S104  what the file says
+
+
+def test_what_a_process_needs_is_named_when_it_is_missing() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings().need("database_url", "redis_url", "environment")
+    assert caught.value.faults == ("DEMAIL_DATABASE_URL: is not set", "DEMAIL_REDIS_URL: is not set")
+
+
+def test_former_master_keys_are_pairs_of_id_and_key() -> None:
+    settings = load_settings({"DEMAIL_FORMER_MASTER_KEYS": f"2024:{KEY}, 2025:{KEY}"})
+    assert [key_id for key_id, _ in read_former_master_keys(settings)] == ["2024", "2025"]
+    with pytest.raises(ConfigurationError, match="DEMAIL_FORMER_MASTER_KEYS"):
+        read_former_master_keys(load_settings({"DEMAIL_FORMER_MASTER_KEYS": "2024:short"}))
+
+
+def test_a_program_ends_with_one_line_per_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMAIL_API_PORT", "eighty")
+    monkeypatch.setenv("DEMAIL_INBOUND_PORT", "99999")
+    with pytest.raises(SystemExit) as caught:
+        entry_settings()
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["Konfiguration", "Konfiguration"]
