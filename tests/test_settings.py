@@ -61,7 +61,7 @@ def test_the_environment_goes_before_the_dotenv_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("DEMAIL_API_PORT=1\nDEMAIL_API_HOST=0.0.0.0\n", encoding="ascii")
     settings = load_settings({"DEMAIL_DOTENV": str(file), "DEMAIL_API_PORT": "2"})
-    assert (settings.api_port, settings.api_host) == (2, "0.0.0.0")  # noqa: S104  what the file says
+    assert (settings.api_port, settings.api_host) == (2, "0.0.0.0")
 
 
 def test_what_a_process_needs_is_named_when_it_is_missing() -> None:
