@@ -39,7 +39,7 @@ class HandOverPolicy:
     """A provider's "not taken" counts only when it says so again after this pause (SND-43)."""
     attempt_s: float = 240.0
     """How long `Dispatches.begin` lets a begun attempt keep its lease; a hand-over is broken off before that."""
-    connections: int = 4
+    connections: int = 8
     """Where a profile names no number of connections."""
 
 

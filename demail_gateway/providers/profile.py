@@ -50,7 +50,7 @@ class ProviderProfile:
 
     smtp: Endpoint
     domains: frozenset[str]
-    connections: int = 4
+    connections: int = 8
     """Simultaneous SMTP connections of one worker process."""
     messages_per_connection: int = 500
     idle_s: float = 30.0
@@ -97,7 +97,7 @@ def parse_profile(raw: Mapping[str, Any], *, allow_plain: bool = False) -> Provi
     profile = ProviderProfile(
         smtp=_endpoint(smtp, allow_plain=allow_plain),
         domains=reader.names("domains"),
-        connections=reader.integer("connections", 4, 1, 64),
+        connections=reader.integer("connections", 8, 1, 64),
         messages_per_connection=reader.integer("messages_per_connection", 500, 1, 1_000_000),
         idle_s=reader.seconds("idle_s", 30.0),
         max_age_s=reader.seconds("max_age_s", 3600.0, 24 * 3600.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
+from demail_gateway.embedded.valkey import Valkey
 from demail_gateway.waking.redis_waker import RedisWaker
 
 TENANT, OTHER = UUID(int=1), UUID(int=2)
@@ -165,3 +167,31 @@ def _alive(pid: int) -> bool:
         return False
     # a zombie that nobody has waited for yet is no process any more
     return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+
+
+async def test_worker_survives_a_redis_that_goes_and_comes_back_empty(tmp_path: Path) -> None:
+    server = Valkey(durable=False)
+    url = server.start()
+    running = Running(url, tmp_path / "log")
+    waker = RedisWaker(url, os.urandom, quiet)
+    try:
+        running.until(lambda: len(running.events("started")) >= 1)
+        await waker.wake(TENANT)
+        running.until(lambda: len(running.events("turn_ended")) == 1)
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        running.until(lambda: not server.is_running())
+        server.revive()
+
+        async def woken() -> None:
+            await waker.wake(OTHER)  # as the sweeper does again and again
+
+        end = time.monotonic() + 30
+        while not any(event["tenant"] == str(OTHER) for event in running.events("turn")):
+            assert time.monotonic() < end, (tmp_path / "stderr").read_text()
+            await woken()
+            await asyncio.sleep(0.2)
+    finally:
+        running.kill_all()
+        await waker.close()
+        server.stop()
