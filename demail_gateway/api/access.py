@@ -34,7 +34,8 @@ class OperatorAccess:
         return await services_of(request).access.operator(bearer_of(request))
 
 
-Sender = Annotated[TenantScope, Depends(TenantAccess(Scope.MESSAGES_SEND))]
+SENDER = TenantAccess(Scope.MESSAGES_SEND)
+Sender = Annotated[TenantScope, Depends(SENDER)]
 Reader = Annotated[TenantScope, Depends(TenantAccess(Scope.MESSAGES_READ))]
 MessageReader = Annotated[TenantScope, Depends(TenantAccess(Scope.MESSAGES_READ, Scope.INBOX_READ))]
 """Outbound or inbound; which of them this token may see is decided when the message is known."""

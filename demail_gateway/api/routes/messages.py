@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import pybase64
 from fastapi import APIRouter, Query
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from demail_gateway.api import render
-from demail_gateway.api.access import MessageReader, Sender
+from demail_gateway.api.access import SENDER, MessageReader, Sender
 from demail_gateway.api.documents import EventList, ForecastDocument, MessageDocument, MessageList
 from demail_gateway.api.edge import note
 from demail_gateway.api.fields import Cursor, Line, Moment, id_in_path
@@ -32,13 +34,19 @@ from demail_gateway.tenancy.scope import TenantScope
 router = APIRouter(prefix=TENANT, tags=["messages"])
 
 
-@router.post(
-    "/messages",
-    status_code=202,
-    summary="Send a De-Mail",
-    openapi_extra={"x-impact": "sends", "x-idempotency": "required"},
-    responses={202: {"model": MessageDocument}, 200: {"model": ForecastDocument}},
-)
+class _Direct(APIRoute):
+    """The busiest route: declared like any other, but its three parameters are read directly, which saves a fifth of
+    the request's cost."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def handle(request: Request) -> Response:
+            tenant = request.path_params["tenant"]
+            scope = await SENDER(request, tenant)
+            return await send(request, scope, tenant, _flag(request, "dry_run"))
+
+        return handle
+
+
 @takes(SubmissionRequest)
 async def send(request: Request, scope: Sender, tenant: str, dry_run: bool = False) -> Response:
     """Examines the draft and stores it durably for hand-over, or refuses it with every broken rule (SND-10 to SND-24).
@@ -65,6 +73,26 @@ async def send(request: Request, scope: Sender, tenant: str, dry_run: bool = Fal
         metrics = request.app.state.metrics
         metrics.accepted.labels(metrics.tenant(scope.tenant_id)).inc()
     return answer_response(taken)
+
+
+router.add_api_route(
+    "/messages",
+    send,
+    methods=["POST"],
+    status_code=202,
+    summary="Send a De-Mail",
+    openapi_extra={"x-impact": "sends", "x-idempotency": "required"},
+    responses={202: {"model": MessageDocument}, 200: {"model": ForecastDocument}},
+    route_class_override=_Direct,
+)
+
+
+def _flag(request: Request, name: str) -> bool:
+    value = request.query_params.get(name, "false")
+    if value not in ("true", "false"):
+        german, english = "Erwartet wird true oder false.", "true or false is expected."
+        raise invalid("invalid-request", f"/{name}", german, english)
+    return value == "true"
 
 
 @router.get("/messages", summary="List messages, newest first", responses={200: {"model": MessageList}})
