@@ -49,10 +49,13 @@ class Situations:
     *refuse* with, so a refusal is made from a context just read. Where a quota counts nothing is remembered (SND-61).
     """
 
-    def __init__(self, submissions: Submissions, remembered: int = 10_000) -> None:
+    def __init__(self, submissions: Submissions, remembered: int) -> None:
         self._submissions = submissions
         self._remembered = remembered
         self._contexts: dict[tuple[UUID, UUID | None, str | None], tuple[SenderContext, SenderSituation]] = {}
+
+    def __len__(self) -> int:
+        return len(self._contexts)
 
     def remembered(self, scope: TenantScope, sender: str) -> tuple[SenderContext, SenderSituation] | None:
         return self._contexts.get(_key(scope, sender))

@@ -67,9 +67,10 @@ class Submit:
         clock: Clock,
         randomness: Randomness,
         message_id_domain: str,
+        remembered: int = 10_000,
     ) -> None:
         self._submissions = submissions
-        self._situations = Situations(submissions)
+        self.situations = Situations(submissions, remembered)
         self._installation = installation
         self._provider = provider
         self._wake_ups = wake_ups
@@ -104,7 +105,7 @@ class Submit:
     async def forecast(self, scope: TenantScope, submission: Submission) -> Forecast:
         """What `__call__` would do, by the same checks, without any effect. Raises as it does."""
         now = self._clock()
-        context, situation = await self._situations.read(scope, submission.draft.sender, now)
+        context, situation = await self.situations.read(scope, submission.draft.sender, now)
         prepared = await self._prepared(scope, submission, context, situation)
         facts = tuple(AttachmentFacts(a.filename, a.content_type, a.size_bytes) for a in prepared.attachments)
         return Forecast(prepared.plan, context, facts)
@@ -136,19 +137,19 @@ class Submit:
                 return Answer(stored, replayed=False)
             if accepted.result is not AcceptResult.STALE:
                 return first_answer(accepted)
-            known = await self._situations.read(scope, submission.draft.sender, now)
+            known = await self.situations.read(scope, submission.draft.sender, now)
             prepared = await self._prepared(scope, submission, *known)
         raise Conflict("state-changed")
 
     async def _examined(self, scope: TenantScope, submission: Submission, now: datetime) -> _Prepared:
         """Examined with what is remembered of the sender, and refused only with what was just read."""
-        known = self._situations.remembered(scope, submission.draft.sender)
+        known = self.situations.remembered(scope, submission.draft.sender)
         if known is not None:
             try:
                 return await self._prepared(scope, submission, *known)
             except RuleViolation:
                 pass  # perhaps permitted meanwhile
-        known = await self._situations.read(scope, submission.draft.sender, now)
+        known = await self.situations.read(scope, submission.draft.sender, now)
         return await self._prepared(scope, submission, *known)
 
     async def _prepared(

@@ -214,6 +214,15 @@ class Gateway(ApiClient):
         self.world.inbound[kit.record.id, view.id] = (view, octets)
         return format_id(Prefix.MESSAGE, view.id)
 
+    def make_submit(self, submissions: MemorySubmissions, remembered: int = 100) -> Submit:
+        """The use case over other submissions than the API's."""
+        world = self.world
+        wake_ups = WakeUps(MemoryWaker(world))
+        installation = MemoryInstallation(world)
+        return Submit(
+            submissions, installation, self.provider, wake_ups, world.time, world.dice, "gateway.test", remembered
+        )
+
     def _add_operator(self) -> tuple[str, str]:
         world = self.world
         secret = secret_text(world.dice(32))
