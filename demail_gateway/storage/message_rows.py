@@ -51,8 +51,22 @@ async def fetch_page(
     connection: Any, tenant_id: UUID, where: MessageFilter, limit: int, cursor: str | None
 ) -> list[MessageRows]:
     """At most `limit` messages, the newest first, behind `cursor`. Raises CursorInvalid."""
-    query, values = _page(tenant_id, where, limit, cursor)
+    query, values = page_query(tenant_id, where, limit, cursor)
     return await _fetch(connection, tenant_id, [row["id"] for row in await connection.fetch(query, *values)])
+
+
+def page_query(tenant_id: UUID, where: MessageFilter, limit: int, cursor: str | None) -> tuple[str, list[Any]]:
+    """One branch for each direction: the index of the list begins with it, and so gives each in order."""
+    condition, values = _condition(where, cursor)
+    directions = [where.direction] if where.direction else list(Direction)
+    branches = " UNION ALL ".join(
+        f"(SELECT id, created_at FROM message WHERE direction = '{direction}' AND {condition}"  # noqa: S608  see _condition
+        " ORDER BY created_at DESC, id DESC LIMIT $2)"
+        for direction in directions
+    )
+    # as a table of its own: a single bracketed branch with its own ORDER BY takes no second one
+    page = f"SELECT id FROM ({branches}) AS found ORDER BY created_at DESC, id DESC LIMIT $2"  # noqa: S608  as above
+    return page, [tenant_id, limit, *values]
 
 
 async def _fetch(connection: Any, tenant_id: UUID, ids: Sequence[UUID]) -> list[MessageRows]:
@@ -69,20 +83,6 @@ def _by_message(rows: Sequence[Any]) -> Mapping[UUID, list[Any]]:
     for row in rows:
         found[row["message_id"]].append(row)
     return found
-
-
-def _page(tenant_id: UUID, where: MessageFilter, limit: int, cursor: str | None) -> tuple[str, list[Any]]:
-    """One branch for each direction: the index of the list begins with it, and so gives each in order."""
-    condition, values = _condition(where, cursor)
-    directions = [where.direction] if where.direction else list(Direction)
-    branches = " UNION ALL ".join(
-        f"(SELECT id, created_at FROM message WHERE direction = '{direction}' AND {condition}"  # noqa: S608  see _condition
-        " ORDER BY created_at DESC, id DESC LIMIT $2)"
-        for direction in directions
-    )
-    # as a table of its own: a single bracketed branch with its own ORDER BY takes no second one
-    page = f"SELECT id FROM ({branches}) AS found ORDER BY created_at DESC, id DESC LIMIT $2"  # noqa: S608  as above
-    return page, [tenant_id, limit, *values]
 
 
 def _condition(where: MessageFilter, cursor: str | None) -> tuple[str, list[Any]]:
