@@ -68,6 +68,7 @@ async def test_a_citizen_gets_proofs_when_the_gateway_took_the_mail(playground: 
     assert {item["message_type"] for item in items} == {"confirmation of dispatch", "confirmation of receipt"}
 
 
+@pytest.mark.clause("TR 01201-3.1 step 48")
 @pytest.mark.parametrize(
     ("tamper", "options", "verdict"),
     [
@@ -89,6 +90,7 @@ async def test_a_tampered_mail_fails_as_asked_for(
     assert ("certificate-expired" in found[3]) is (tamper == "expired-certificate")
 
 
+@pytest.mark.clause("TR 01201-3.1 step 69 FC-01")
 @pytest.mark.parametrize("tamper", ["body", "header"])
 async def test_a_mail_to_a_citizen_that_was_tampered_with_is_not_delivered(playground: Playground, tamper: str) -> None:
     neighbour = "max@sandbox.de-mail.de"

@@ -71,6 +71,7 @@ async def test_a_citizen_gets_the_message_and_the_sender_three_proofs(playground
         assert same_integrity_value(told.hash, original.integrity)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 29–31")
 async def test_the_message_is_sealed_and_completed(playground: Playground) -> None:
     address = f"buergerin@{DOMAIN}"
     await playground.submit(address, options=SendOptions())
@@ -85,6 +86,7 @@ async def test_the_message_is_sealed_and_completed(playground: Playground) -> No
     assert abs(metadata.date - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 30")
 async def test_an_authoritative_message_is_signed(playground: Playground) -> None:
     address = f"buergerin@{DOMAIN}"
     await playground.submit(address, options=SendOptions(authoritative=True))
@@ -92,6 +94,7 @@ async def test_an_authoritative_message_is_signed(playground: Playground) -> Non
     assert (result.verdict, result.protection) == (Outcome.PASSED, Protection.SIGNATURE)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 36–39, 67–70")
 async def test_confirmations_come_only_where_they_are_asked_for(playground: Playground) -> None:
     address = f"buergerin@{DOMAIN}"
     await playground.submit(address, options=SendOptions(confirmation_of_receipt=True))
@@ -101,6 +104,7 @@ async def test_confirmations_come_only_where_they_are_asked_for(playground: Play
     assert sorted(proof.kind for proof in await playground.listener.until(2)) == [DISPATCH, RECEIPT]
 
 
+@pytest.mark.clause("TR 01201-3.1 function 1")
 async def test_the_login_comes_a_second_after_delivery(playground: Playground) -> None:
     await playground.submit(f"buergerin@{DOMAIN}", options=ALL_PROOFS)
     (retrieve,) = await playground.listener.until(1, RETRIEVE)
@@ -118,6 +122,7 @@ async def test_the_recipients_own_copy_of_a_proof_lies_in_another_folder(playgro
     assert [item["message_type"] for item in await playground.mailbox(address)] == ["normal"]
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 38, 69")
 async def test_proofs_go_to_the_reply_address(playground: Playground) -> None:
     await playground.submit(f"buergerin@{DOMAIN}", reply_to="antwort@stadt-elbtal.de-mail.de")
     assert {proof.recipient for proof in await playground.listener.until(2)} == {"antwort@stadt-elbtal.de-mail.de"}
@@ -134,6 +139,7 @@ async def test_never_retrieves_gets_the_message_and_does_not_log_in(playground: 
     assert len(await playground.mailbox(address)) == 1
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 42–45")
 @pytest.mark.parametrize(
     ("local", "kind", "words"),
     [
@@ -164,6 +170,7 @@ async def test_normal_level_gets_what_needs_no_login_at_high(playground: Playgro
     assert {proof.kind for proof in await playground.listener.until(2)} == {DISPATCH, RECEIPT}
 
 
+@pytest.mark.clause("TR 01201-3.1 step 56")
 async def test_malware_is_acknowledged_where_a_proof_was_asked_for(playground: Playground) -> None:
     await playground.submit(f"malware@{DOMAIN}", options=PROOFS)
     (found,) = await playground.listener.until(1, "malware-acknowledge")
@@ -171,6 +178,7 @@ async def test_malware_is_acknowledged_where_a_proof_was_asked_for(playground: P
     assert await playground.mailbox(f"malware@{DOMAIN}") == []
 
 
+@pytest.mark.clause("TR 01201-3.1 step 56")
 async def test_malware_is_notified_where_no_proof_was_asked_for(playground: Playground) -> None:
     await playground.submit(f"malware@{DOMAIN}", options=SendOptions())
     (found,) = await playground.listener.until(1)
@@ -239,6 +247,7 @@ async def test_several_recipients_have_one_dispatch_and_a_receipt_each(playgroun
     assert len(playground.listener.arrived) == 3
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.8")
 async def test_a_bcc_copy_names_only_its_own_recipient(playground: Playground) -> None:
     to, bcc = f"erika@{DOMAIN}", (f"eins@{DOMAIN}", f"zwei@{DOMAIN}")
     draft = make_draft(to, bcc=bcc)

@@ -58,6 +58,7 @@ async def revoke(playground: Playground, certificate: bytes) -> None:
     assert (await playground.http.post("/certificates/revoke", json={"serial": number})).status_code == 204
 
 
+@pytest.mark.clause("SND-43")
 async def test_an_accepted_draft_is_found_by_its_private_id(playground: Playground) -> None:
     private_id = f"urn:uuid:{uuid.uuid4()}"
     assert (await playground.provider(f"/submissions/{private_id}")).status_code == 404
@@ -68,6 +69,7 @@ async def test_an_accepted_draft_is_found_by_its_private_id(playground: Playgrou
     assert found.json()["accepted_at"].endswith("+00:00")
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 18–20")
 @pytest.mark.parametrize(
     ("option", "reply"),
     [("private", "Schritt 20"), ("authoritative", "Schritt 20"), ("confirmation_of_retrieve", "Schritt 20")],
@@ -81,6 +83,7 @@ async def test_level_normal_cannot_use_the_options_of_level_high(
     assert reply in await refusal(playground, CITIZEN, octets=draft)
 
 
+@pytest.mark.clause("TR 01201-3.1 §3.1.1.1")
 async def test_level_normal_has_a_hundred_messages_a_day(playground: Playground) -> None:
     level = {"fingerprint": fingerprint(playground.client_certificate), "auth_level": "normal"}
     await playground.http.post("/connections", json=level)
@@ -92,11 +95,13 @@ async def test_level_normal_has_a_hundred_messages_a_day(playground: Playground)
     await playground.submit(CITIZEN, options=PLAIN)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 23–25")
 async def test_retrieve_needs_private(playground: Playground) -> None:
     draft = make_draft(CITIZEN, options=SendOptions(confirmation_of_retrieve=True))
     assert "Schritt 25" in await refusal(playground, CITIZEN, octets=draft)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 23–25")
 async def test_retrieve_needs_the_entitlement_of_the_account(playground: Playground) -> None:
     account = {"address": SENDER, "holder": HOLDER, "retrieval_entitlement": False}
     assert (await playground.http.post("/accounts", json=account)).status_code == 204
@@ -104,6 +109,7 @@ async def test_retrieve_needs_the_entitlement_of_the_account(playground: Playgro
     assert "Schritt 25" in await refusal(playground, CITIZEN, octets=draft)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 12–14")
 async def test_an_account_belongs_to_its_client_certificate(playground: Playground) -> None:
     account = {"address": SENDER, "holder": HOLDER, "fingerprint": "ab" * 32}
     await playground.http.post("/accounts", json=account)
@@ -118,6 +124,7 @@ async def test_a_gateway_does_not_speak_for_citizens(playground: Playground) -> 
     assert "Schritt 14" in await refusal(playground, CITIZEN, octets=draft, sender="erika@sandbox.de-mail.de")
 
 
+@pytest.mark.clause("TR 01201-3.1 step 12")
 @pytest.mark.parametrize(
     ("sender", "reply"),
     [("jemand@example.org", "Schritt 12"), ("versandbestaetigung@amt.de-mail.de", "Systemadressen")],
@@ -131,6 +138,7 @@ async def test_the_envelope_and_the_fields_name_the_same_sender(playground: Play
     assert "Schritt 14" in await refusal(playground, CITIZEN, octets=draft, sender="amt@stadt-elbtal.de-mail.de")
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 15–17")
 @pytest.mark.parametrize(
     ("recipient", "code"),
     [
@@ -155,6 +163,7 @@ async def test_the_envelope_may_not_reach_whom_the_message_does_not_name(playgro
     assert "Schritt 17" in await refusal(playground, CITIZEN, "anderer@sandbox.de-mail.de", octets=draft)
 
 
+@pytest.mark.clause("MF-27")
 async def test_a_field_that_only_the_provider_sets_is_refused(playground: Playground) -> None:
     draft = b"x-de-mail-auth-level: high\r\n" + make_draft(CITIZEN)
     assert "Schritt 10" in await refusal(playground, CITIZEN, octets=draft)
@@ -170,6 +179,7 @@ async def test_what_cannot_be_read_is_refused(playground: Playground, octets: by
     assert (await refusal(playground, CITIZEN, octets=octets)).startswith("554 5.6.0 Schritt 10")
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 26–28")
 async def test_malware_in_a_submission_is_refused(playground: Playground) -> None:
     draft = make_draft(CITIZEN, attachments=(PartSource("x.com", "application/octet-stream", EICAR),))
     assert "Schritt 28" in await refusal(playground, CITIZEN, octets=draft)
