@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks.postfix import Sink
 from demail_gateway.cli.seed import Seeded, Wanted, take_on
-from demail_gateway.cli.stack import DOMAIN, Running, Stack
+from demail_gateway.cli.stack import DOMAINS, Running, Stack
 from demail_gateway.embedded.ports import free_port
 
 SENDER = "poststelle@messstelle.de-mail.de"
@@ -71,7 +71,7 @@ async def product() -> AsyncIterator[Product]:
 def _sink_connection(sink: Sink) -> dict[str, object]:
     profile = {
         "smtp": {"host": "127.0.0.1", "port": sink.port, "tls": "none"},
-        "domains": [DOMAIN],
+        "domains": list(DOMAINS),
         "connections": 4,
         "messages_per_connection": 100_000,
         "test": True,

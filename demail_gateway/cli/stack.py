@@ -35,8 +35,8 @@ Step = Callable[[str], None]
 """Told, in German, what is being done."""
 
 PROCESSES = ("api", "worker", "inbound", "scheduler")
-DOMAIN = "de-mail.de"
-"""The trust list of the sandbox connection: the common De-Mail domain, under which sandbox and tenants have theirs."""
+DOMAINS = ("de-mail.de", "sandbox.de-mail.de")
+"""The trust list of the sandbox connection: the common De-Mail domain, below it the provider's own (CO-2)."""
 SHORT_WAITS = {
     "RETRY_FIRST_S": "1",
     "RETRY_LONGEST_S": "30",
@@ -236,7 +236,7 @@ class Stack:
     def _profile(self, sandbox: SandboxFacts, variables: Mapping[str, str]) -> dict[str, Any]:
         return {
             "smtp": {"host": sandbox.host, "port": sandbox.smtp_port, "server_name": sandbox.server_name},
-            "domains": [DOMAIN],
+            "domains": list(DOMAINS),
             "client_certificate_file": str(self.directory / "provider-client.pem"),
             "client_key_file": str(self.directory / "provider-client.key"),
             "tls_anchors": sandbox.trust_anchor.read_text(encoding="ascii"),
