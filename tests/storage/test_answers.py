@@ -10,8 +10,10 @@ import pytest
 from demail_gateway.application.ports import IdempotencyKey, StoredAnswer
 from demail_gateway.core.errors import Conflict, KeyUnavailable
 from demail_gateway.storage.answers import PostgresAnswers
+from demail_gateway.storage.engine import create_engine
 from demail_gateway.tenancy.scope import OperatorScope, TenantScope
-from tests.storage.stage import NOW, Stage, Tenant
+from tests.harness.database import Database
+from tests.storage.stage import NOW, Stage, Tenant, later
 
 KEY = IdempotencyKey("key-1", b"\1" * 32)
 SECOND = IdempotencyKey("key-2", b"\1" * 32)
@@ -37,28 +39,28 @@ async def test_of_many_equal_requests_at_once_one_runs(
     assert sum(isinstance(each, Conflict) for each in found) == 19
 
 
-async def test_key_that_is_freed_and_asked_for_at_once_has_one_owner_at_a_time(
-    answers: PostgresAnswers, scope: TenantScope | OperatorScope
-) -> None:
-    """None means "yours": it must never be said without a reservation behind it."""
-    owners = 0
-    most = 0
+_FREE_AFTER_ASKING = """
+CREATE FUNCTION free_reservation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM operator_idempotency_key WHERE created_at = '2026-11-24T10:00:00Z';
+  RETURN NULL;
+END $$;
+CREATE TRIGGER free_reservation AFTER INSERT ON operator_idempotency_key
+  FOR EACH STATEMENT EXECUTE FUNCTION free_reservation();
+"""
+"""Frees the first reservation in the moment between asking for it and looking what it holds."""
 
-    async def request() -> None:
-        nonlocal owners, most
-        try:
-            if await answers.reserve(scope, KEY, NOW) is None:
-                owners += 1
-                most = max(most, owners)
-                await asyncio.sleep(0)
-                owners -= 1
-                await answers.forget(scope, KEY)
-        except Conflict:
-            return
 
-    for _ in range(5):
-        await asyncio.gather(*(request() for _ in range(20)))
-    assert most == 1
+async def test_key_freed_while_it_is_asked_for_is_reserved_and_not_only_said_to_be(fresh_database: Database) -> None:
+    stage = Stage(fresh_database, create_engine(fresh_database.app_url, pool_size=1))
+    answers, scope = PostgresAnswers(stage.engine, stage.keys), OperatorScope(UUID(int=1))
+    await answers.reserve(scope, KEY, NOW)
+    async with stage.superuser() as connection:
+        await connection.execute(_FREE_AFTER_ASKING)
+    assert await answers.reserve(scope, KEY, later(seconds=1)) is None
+    with pytest.raises(Conflict):
+        await answers.reserve(scope, KEY, later(seconds=2))
+    await stage.close()
 
 
 async def test_answer_lies_sealed(stage: Stage, answers: PostgresAnswers, scope: TenantScope | OperatorScope) -> None:
