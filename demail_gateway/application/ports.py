@@ -252,11 +252,14 @@ class Answers(Protocol):
         ...
 
     async def keep(self, scope: TenantScope | OperatorScope, key: IdempotencyKey, answer: StoredAnswer) -> None:
-        """Keeps the answer of a reserved key (sealed: it may hold a secret that is shown once)."""
+        """Keeps the answer of a reserved key (sealed: it may hold a secret that is shown once).
+
+        Nothing happens when an answer is kept already, or the key was taken over by another request.
+        """
         ...
 
     async def forget(self, scope: TenantScope | OperatorScope, key: IdempotencyKey) -> None:
-        """Frees a reserved key whose request failed: it may be used again."""
+        """Frees a reserved key whose request failed: it may be used again; else nothing, as with `keep`."""
         ...
 
 
@@ -596,6 +599,7 @@ class MessageView:
     completed_at: datetime | None
     overdue_since: datetime | None
     next_attempt_at: datetime | None
+    """When a hand-over that failed for a while is tried again; None before the first and during one."""
     # inbound alone
     mailbox: str | None = None
     message_type: str | None = None
@@ -686,14 +690,19 @@ class Reading(Protocol):
     async def evidence_octets(self, scope: TenantScope, message_id: UUID, evidence_id: UUID) -> bytes: ...
 
     async def raw(self, scope: TenantScope, message_id: UUID, recipient_id: UUID | None) -> bytes:
-        """As handed over or as received. Raises NotFound when nothing was composed yet."""
+        """As handed over or as received; without a recipient the copy of the first `to` recipient.
+
+        Raises NotFound, also while that copy is not composed yet, and for a recipient of an inbound message.
+        """
         ...
 
     async def attachment(self, scope: TenantScope, message_id: UUID, number: int) -> tuple[str, str, bytes]:
         """Filename, content type, octets of an outbound attachment; inbound ones are read from the raw octets."""
         ...
 
-    async def evidence_material(self, scope: TenantScope, message_id: UUID) -> EvidenceMaterial: ...
+    async def evidence_material(self, scope: TenantScope, message_id: UUID) -> EvidenceMaterial:
+        """All of one moment. Raises NotFound: no outbound message of the tenant."""
+        ...
 
 
 # --- administration --------------------------------------------------------------------------------------------------
@@ -772,7 +781,11 @@ class Connection:
 
 
 class Administration(Protocol):
-    """Operator's work (GWT-30, GWT-60). Every change writes the journal in the same transaction."""
+    """Operator's work (GWT-30, GWT-60). Every change writes the journal in the same transaction.
+
+    What a new or changed row refers to must exist and be the tenant's, else NotFound. Changes of nothing are none: they
+    return the row as it is and write no journal.
+    """
 
     async def create_tenant(self, scope: OperatorScope, tenant: TenantRecord) -> TenantRecord:
         """Raises Conflict('slug-taken')."""
@@ -851,7 +864,10 @@ class Administration(Protocol):
         not_after: datetime,
         now: datetime,
     ) -> KeyRecord:
-        """Makes the key the active one of its purpose; the former one is retired."""
+        """Makes the key the active one of its purpose; the former one is retired.
+
+        Raises NotFound, Conflict('state-changed') for a key that is retired itself.
+        """
         ...
 
     async def keys(self, scope: OperatorScope, tenant_id: UUID) -> tuple[KeyRecord, ...]: ...
@@ -860,7 +876,9 @@ class Administration(Protocol):
         """PKCS#8 of a requested key, for making its CSR or checking a certificate against it."""
         ...
 
-    async def create_connection(self, scope: OperatorScope, connection: Connection) -> Connection: ...
+    async def create_connection(self, scope: OperatorScope, connection: Connection) -> Connection:
+        """Raises Conflict('connection-name-taken'), as `change_connection`."""
+        ...
 
     async def connections(self, scope: OperatorScope) -> tuple[Connection, ...]: ...
 
@@ -887,7 +905,9 @@ class SigningMaterial:
 
 
 class Installation(Protocol):
-    async def connection(self, connection_id: UUID) -> Connection: ...
+    async def connection(self, connection_id: UUID) -> Connection:
+        """Raises NotFound."""
+        ...
 
     async def connections(self) -> tuple[Connection, ...]: ...
 
