@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
@@ -25,6 +25,22 @@ def id_in_path(prefix: Prefix, text: str) -> UUID:
     if uuid is None:
         raise NotFound
     return uuid
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+
+R = TypeVar("R", bound=_Identified)
+
+
+def only(records: Iterable[R], uuid: UUID) -> R:
+    """The record with this id. Raises NotFound."""
+    for record in records:
+        if record.id == uuid:
+            return record
+    raise NotFound
 
 
 def _id_reader(prefix: Prefix) -> Callable[[Any], UUID]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from uuid import UUID
 
 from demail_gateway.application.ports import Clock, Randomness, Submissions, UploadFacts
 from demail_gateway.core.draft import AttachmentFacts, DraftInput
 from demail_gateway.core.draft_content import content_violations
-from demail_gateway.core.errors import RuleViolation
+from demail_gateway.core.errors import NotFound, RuleViolation
 from demail_gateway.tenancy.identifiers import uuid7
 from demail_gateway.tenancy.scope import TenantScope
 
@@ -43,6 +44,13 @@ class Attach:
         return await self._submissions.upload(
             scope, upload_id, filename, content_type, chunks, self.limit_bytes, expected_sha256, now
         )
+
+    async def facts(self, scope: TenantScope, upload_id: UUID) -> UploadFacts:
+        """What was uploaded. Raises NotFound."""
+        found = await self._submissions.uploads(scope, [upload_id])
+        if upload_id not in found:
+            raise NotFound
+        return found[upload_id]
 
     def check(self, filename: str, content_type: str) -> None:
         """The rules for attachments of a message, applied before its octets come. Raises RuleViolation."""

@@ -426,3 +426,23 @@ async def test_the_operator_reads_no_content(gateway: Gateway) -> None:
             f"/v1/tenants/stadt-elbtal/messages/{sent}{path}", headers={"Authorization": f"Bearer {token}"}
         )
         assert answer.status_code == 404
+
+
+async def test_every_location_leads_to_what_was_created(gateway: Gateway) -> None:
+    base = f"tenants/{gateway.city.id}"
+    bodies: dict[str, dict[str, Any]] = {
+        "tenants": TENANT,
+        "connections": CONNECTION,
+        f"{base}/addresses": {"address": "neu@stadt-elbtal.de-mail.de"},
+        f"{base}/clients": {"name": "x", "scopes": ["messages:read"]},
+        f"{base}/keys": {},
+        f"{base}/accounts": {"connection_id": f"con_{gateway.connection.id}", "holder": "x"},
+    }
+    for path, body in bodies.items():
+        made = await gateway.operate("POST", path, json=body)
+        found = await gateway.operate("GET", made.headers["location"].removeprefix("/v1/operator/"))
+        assert (found.status_code, found.json()["id"]) == (200, made.json()["id"])
+        unknown = made.headers["location"].removeprefix("/v1/operator/")[:-1] + "x"
+        assert (await gateway.operate("GET", unknown)).status_code == 404
+        other = made.json()["id"].partition("_")[0] + "_01990000-0000-7000-8000-000000000000"
+        assert (await gateway.operate("GET", f"{path}/{other}")).status_code == 404

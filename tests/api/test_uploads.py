@@ -217,3 +217,11 @@ async def test_cutting_the_stream_anywhere_changes_nothing(content: list[bytes],
 async def test_octets_after_the_form_do_not_belong_to_the_file() -> None:
     with pytest.raises(Problem):
         await _file([HEAD + b"x\r\n--b\r\nY"])
+
+
+async def test_the_location_of_an_upload_tells_what_was_uploaded(gateway: Gateway) -> None:
+    made = await plain(gateway, b"x")
+    path = made.headers["location"].removeprefix("/v1/tenants/stadt-elbtal/")
+    assert (await gateway.call("GET", path)).json() == made.json()
+    assert (await gateway.call("GET", path, kit=gateway.firm)).status_code == 404
+    assert (await gateway.call("GET", "attachments/att_x")).status_code == 404

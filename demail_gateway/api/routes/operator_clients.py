@@ -22,7 +22,7 @@ from demail_gateway.api.documents import (
     SenderDocument,
     SenderList,
 )
-from demail_gateway.api.fields import id_in_path
+from demail_gateway.api.fields import id_in_path, only
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
@@ -64,6 +64,14 @@ async def create_client(request: Request, scope: Operator, tenant_id: str) -> Re
 async def list_clients(request: Request, scope: Operator, tenant_id: str) -> Response:
     found = await services(request).administer.clients(scope, id_in_path(Prefix.TENANT, tenant_id))
     return render.json_response(render.all_listed(found, _client))
+
+
+@router.get(
+    "/tenants/{tenant_id}/clients/{client_id}", summary="One client", responses={200: {"model": ClientDocument}}
+)
+async def read_client(request: Request, scope: Operator, tenant_id: str, client_id: str) -> Response:
+    tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
+    return render.json_response(_client(only(await services(request).administer.clients(scope, tenant), client)))
 
 
 @router.patch(
@@ -145,6 +153,12 @@ async def request_key(request: Request, scope: Operator, tenant_id: str) -> Resp
 async def list_keys(request: Request, scope: Operator, tenant_id: str) -> Response:
     found = await services(request).certify.keys(scope, id_in_path(Prefix.TENANT, tenant_id))
     return render.json_response(render.all_listed(found, _key))
+
+
+@router.get("/tenants/{tenant_id}/keys/{key_id}", summary="One key", responses={200: {"model": KeyDocument}})
+async def read_key(request: Request, scope: Operator, tenant_id: str, key_id: str) -> Response:
+    tenant, key = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.KEY, key_id)
+    return render.json_response(_key(only(await services(request).certify.keys(scope, tenant), key)))
 
 
 @router.put(

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from demail_gateway.api import render
 from demail_gateway.api.access import Operator
 from demail_gateway.api.documents import ConnectionDocument, ConnectionList, JournalList
-from demail_gateway.api.fields import Cursor, id_in_path
+from demail_gateway.api.fields import Cursor, id_in_path, only
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
@@ -46,6 +46,12 @@ async def create_connection(request: Request, scope: Operator) -> Response:
 @router.get("/connections", summary="Connections", responses={200: {"model": ConnectionList}})
 async def list_connections(request: Request, scope: Operator) -> Response:
     return render.json_response(render.all_listed(await services(request).administer.connections(scope), _connection))
+
+
+@router.get("/connections/{connection_id}", summary="One connection", responses={200: {"model": ConnectionDocument}})
+async def read_connection(request: Request, scope: Operator, connection_id: str) -> Response:
+    uuid = id_in_path(Prefix.CONNECTION, connection_id)
+    return render.json_response(_connection(only(await services(request).administer.connections(scope), uuid)))
 
 
 @router.patch(

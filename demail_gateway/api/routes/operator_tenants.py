@@ -18,7 +18,7 @@ from demail_gateway.api.documents import (
     TenantDocument,
     TenantList,
 )
-from demail_gateway.api.fields import Cursor, id_in_path
+from demail_gateway.api.fields import Cursor, id_in_path, only
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
@@ -148,6 +148,14 @@ async def list_accounts(request: Request, scope: Operator, tenant_id: str) -> Re
     return render.json_response(render.all_listed(found, _account))
 
 
+@router.get(
+    "/tenants/{tenant_id}/accounts/{account_id}", summary="One account", responses={200: {"model": AccountDocument}}
+)
+async def read_account(request: Request, scope: Operator, tenant_id: str, account_id: str) -> Response:
+    tenant, account = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.ACCOUNT, account_id)
+    return render.json_response(_account(only(await services(request).administer.accounts(scope, tenant), account)))
+
+
 @router.patch(
     "/tenants/{tenant_id}/accounts/{account_id}",
     summary="Mirror what the provider reports of an account (ADR-50)",
@@ -177,15 +185,27 @@ async def create_address(request: Request, scope: Operator, tenant_id: str) -> R
 
     async def make() -> StoredAnswer:
         record = await services(request).administer.create_address(scope, uuid, body.address, body.account_id)
-        return StoredAnswer(201, render.json_bytes(_address(record)), f"{OPERATOR}/tenants/{tenant_id}/addresses")
+        return StoredAnswer(201, render.json_bytes(_address(record)), _address_location(tenant_id, record))
 
     return await answer_once(request, scope, f"POST addresses {tenant_id}", octets, make)
+
+
+@router.get(
+    "/tenants/{tenant_id}/addresses/{address_id}", summary="One address", responses={200: {"model": AddressDocument}}
+)
+async def read_address(request: Request, scope: Operator, tenant_id: str, address_id: str) -> Response:
+    tenant, address = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.ADDRESS, address_id)
+    return render.json_response(_address(only(await services(request).administer.addresses(scope, tenant), address)))
 
 
 @router.get("/tenants/{tenant_id}/addresses", summary="Addresses", responses={200: {"model": AddressList}})
 async def list_addresses(request: Request, scope: Operator, tenant_id: str) -> Response:
     found = await services(request).administer.addresses(scope, id_in_path(Prefix.TENANT, tenant_id))
     return render.json_response(render.all_listed(found, _address))
+
+
+def _address_location(tenant_id: str, record: AddressRecord) -> str:
+    return f"{OPERATOR}/tenants/{tenant_id}/addresses/{format_id(Prefix.ADDRESS, record.id)}"
 
 
 def tenant_json(record: TenantRecord) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from demail_gateway.api import render
 from demail_gateway.api.access import Sender
 from demail_gateway.api.digest_header import sha256_of
 from demail_gateway.api.documents import UploadDocument
+from demail_gateway.api.fields import id_in_path
 from demail_gateway.api.multipart import FilePart
 from demail_gateway.api.paths import TENANT
 from demail_gateway.api.problems import invalid
 from demail_gateway.api.requests import answer_once, idempotency_key, too_large
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.application.ports import StoredAnswer, UploadFacts
+from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import TenantScope
 
 router = APIRouter(prefix=TENANT, tags=["attachments"])
@@ -62,7 +64,7 @@ _BODY: dict[str, Any] = {
     responses={201: {"model": UploadDocument}},
 )
 async def upload(
-    request: Request, scope: Sender, filename: Annotated[str, Query(max_length=1024)] | None = None
+    request: Request, scope: Sender, tenant: str, filename: Annotated[str, Query(max_length=1024)] | None = None
 ) -> Response:
     """Either multipart/form-data with one part `file`, or a plain body with `?filename=`; the answer's id goes into a
     message as `attachment_id`, as often as wanted."""
@@ -79,9 +81,16 @@ async def upload(
     content = hashlib.sha256(facts.filename.encode("utf-8", "replace") + b"\0" + facts.sha256).digest()
 
     async def answer() -> StoredAnswer:
-        return StoredAnswer(201, render.json_bytes(render.upload(facts)), None)
+        location = f"/v1/tenants/{tenant}/attachments/{format_id(Prefix.ATTACHMENT, facts.id)}"
+        return StoredAnswer(201, render.json_bytes(render.upload(facts)), location)
 
     return await answer_once(request, scope, "POST attachments", content, answer)
+
+
+@router.get("/attachments/{attachment_id}", summary="What was uploaded", responses={200: {"model": UploadDocument}})
+async def read_upload(request: Request, scope: Sender, attachment_id: str) -> Response:
+    facts = await services(request).attach.facts(scope, id_in_path(Prefix.ATTACHMENT, attachment_id))
+    return render.json_response(render.upload(facts))
 
 
 async def _from_form(request: Request, scope: TenantScope, media_type: str) -> UploadFacts:
