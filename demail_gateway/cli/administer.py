@@ -6,12 +6,16 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from demail_gateway.core.errors import RuleViolation
+from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.settings import load_settings
+from demail_gateway.tenancy.scope import Scope
 
 if TYPE_CHECKING:
     from demail_gateway.bootstrap.command_line import CommandLineAdministration
@@ -23,6 +27,22 @@ key_app = typer.Typer(help="S/MIME-Schlüssel der Mandanten.", no_args_is_help=T
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON auf stdout.")]
 Ask = Callable[["CommandLineAdministration"], Awaitable[Any]]
+TenantScopeName = StrEnum("TenantScopeName", [(s.name, s.value) for s in Scope if s is not Scope.OPERATOR])  # type: ignore[misc]
+
+
+class Kind(StrEnum):
+    """What a tenant is."""
+
+    AUTHORITY = "authority"
+    MUNICIPALITY = "municipality"
+    OTHER = "other"
+
+
+class Algorithm(StrEnum):
+    """Of a tenant's S/MIME key."""
+
+    RSA_3072 = "rsa-3072"
+    P256 = "p256"
 
 
 @tenant_app.command("list")
@@ -35,7 +55,7 @@ def list_tenants(as_json: AsJson = False) -> None:
 def create_tenant(
     slug: str,
     name: str,
-    kind: Annotated[str, typer.Option(help="authority, municipality oder other.")] = "municipality",
+    kind: Annotated[Kind, typer.Option(help="Art der Stelle.")] = Kind.MUNICIPALITY,
     public_body: Annotated[bool, typer.Option(help="Öffentliche Stelle.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +73,7 @@ def show_tenant(tenant: str, as_json: AsJson = False) -> None:
 def create_client(
     name: str,
     tenant: Annotated[str | None, typer.Option(help="Kürzel oder Id; ohne: Betreiber-Client.")] = None,
-    scope: Annotated[list[str] | None, typer.Option(help="Mehrfach möglich; ohne: alle des Mandanten.")] = None,
+    scope: Annotated[list[TenantScopeName] | None, typer.Option(help="Mehrfach möglich; ohne: alle.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Legt einen Client an und zeigt sein Geheimnis dieses eine Mal."""
@@ -75,12 +95,14 @@ def list_connections(as_json: AsJson = False) -> None:
 @connection_app.command("create")
 def create_connection(
     name: str,
-    profile: Annotated[Path, typer.Argument(help="JSON-Datei, siehe docs/connection-profile.md.")],
-    auth_level: Annotated[str, typer.Option(help="normal oder high.")] = "high",
+    profile: Annotated[
+        Path, typer.Argument(help="JSON-Datei, siehe docs/connection-profile.md.", exists=True, dir_okay=False)
+    ],
+    auth_level: Annotated[AuthLevel, typer.Option(help="Authentisierungsniveau beim Anbieter.")] = AuthLevel.HIGH,
     as_json: AsJson = False,
 ) -> None:
     """Legt eine Anbieter-Verbindung an."""
-    document = json.loads(profile.read_text(encoding="utf-8"))
+    document = _profile(profile)
     _answer(lambda admin: admin.create_connection(name, auth_level, document), as_json=as_json)
 
 
@@ -93,7 +115,7 @@ def list_keys(tenant: str, as_json: AsJson = False) -> None:
 @key_app.command("request")
 def request_key(
     tenant: str,
-    algorithm: Annotated[str, typer.Option(help="rsa-3072 oder p256.")] = "rsa-3072",
+    algorithm: Annotated[Algorithm, typer.Option(help="Art des Schlüssels.")] = Algorithm.RSA_3072,
     address: Annotated[str | None, typer.Option(help="Adresse im Zertifikat; Vorgabe: die erste.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -105,11 +127,13 @@ def request_key(
 def install_key(
     tenant: str,
     key: str,
-    certificate: Annotated[Path, typer.Argument(help="Zertifikat (PEM), dahinter die Kette.")],
+    certificate: Annotated[
+        Path, typer.Argument(help="Zertifikat (PEM), dahinter die Kette.", exists=True, dir_okay=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Setzt das ausgestellte Zertifikat ein; der Schlüssel wird der aktive."""
-    pem = certificate.read_text(encoding="ascii")
+    pem = certificate.read_text(encoding="ascii", errors="replace")
     _answer(lambda admin: admin.install_certificate(tenant, key, pem), as_json=as_json)
 
 
@@ -122,12 +146,27 @@ def _answer(ask: Ask, *, as_json: bool) -> None:
         async with administration(settings) as admin:
             return await ask(admin)
 
-    found = asyncio.run(run())
+    try:
+        found = asyncio.run(run())
+    except RuleViolation as error:
+        for fault in error.violations:
+            print(f"Fehler: {fault.pointer or 'Eingabe'}: {fault.detail_de} ({fault.code})", file=sys.stderr)
+        raise typer.Exit(1) from None
     if as_json:
         json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
         print()
     else:
         _print(found)
+
+
+def _profile(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise typer.BadParameter("kein JSON", param_hint="PROFILE") from None
+    if not isinstance(document, dict):
+        raise typer.BadParameter("kein JSON-Objekt", param_hint="PROFILE")
+    return document
 
 
 def _print(found: Any) -> None:
