@@ -213,6 +213,10 @@ class Submissions(Protocol):
         """The answer of an earlier request with this key, before anything is examined; None if the key is new."""
         ...
 
+    async def note_refusal(self, scope: TenantScope, rules: Sequence[str], trace_id: str | None, now: datetime) -> None:
+        """Enters a refused submission in the journal by the numbers of its broken rules (SND-100); no content."""
+        ...
+
     async def upload(
         self,
         scope: TenantScope,

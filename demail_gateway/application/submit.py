@@ -95,12 +95,15 @@ class Submit:
         """
         try:
             return await self._accepted(scope, submission, key, render)
-        except DemailError:
+        except DemailError as error:
             # a repetition gets its first answer, also where the same draft would be refused today
             known = await self._submissions.replay(scope, key)
-            if known is None:
-                raise
-            return first_answer(known)
+            if known is not None:
+                return first_answer(known)
+            if isinstance(error, RuleViolation):
+                rules = list(dict.fromkeys(violation.rule for violation in error.violations))
+                await self._submissions.note_refusal(scope, rules, submission.trace_id, self._clock())
+            raise
 
     async def forecast(self, scope: TenantScope, submission: Submission) -> Forecast:
         """What `__call__` would do, by the same checks, without any effect. Raises as it does."""

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from demail_gateway.application.ports import (
@@ -23,20 +22,24 @@ from demail_gateway.application.ports import (
 from demail_gateway.core.delivery import CLOCKS, Clocks, may_cancel
 from demail_gateway.core.errors import Conflict, NotFound
 from demail_gateway.core.vocabulary import SYSTEM_LOCAL_PARTS, AccountState, AuthLevel, HandOver
-from demail_gateway.storage.acceptance import accept_arguments, actor_of, inline_contents, place_of_answer
+from demail_gateway.storage.acceptance import actor_of, place_of_answer, submitted
 from demail_gateway.storage.changes import Changes, Entry
 from demail_gateway.storage.content_keys import ContentKeys
-from demail_gateway.storage.contents import ATTACHMENT, insert_contents
 from demail_gateway.storage.engine import statement_driver, tenant_driver
+from demail_gateway.storage.group_commit import GroupCommit
 from demail_gateway.storage.reading import PostgresReading
+from demail_gateway.storage.rows import to_jsonb
 from demail_gateway.storage.standing import COPY_WORK, fetch_standings, lock_messages
 from demail_gateway.storage.uploads import Uploads
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.lifecycle import may_send
 from demail_gateway.tenancy.scope import TenantScope
 
-_ACCEPT = f"SELECT * FROM accept_message({', '.join(f'${n}' for n in range(1, 47))})"  # noqa: S608  numbers of parameters alone
 _ANSWER = "SELECT request_sha256, status, location, dek, sealed_body FROM idempotency_key"
+_REFUSED = (
+    "INSERT INTO journal_intake (tenant_id, at, actor, action, object, detail)"
+    " VALUES ($1, $2, $3, 'message.refused', $4, $5::text::jsonb)"
+)
 _LOCK_WORK = "SELECT FROM outbox WHERE tenant_id = $1 AND kind = ANY($2::text[]) AND subject_id = ANY($3::uuid[])"
 _LOCK_COPIES = "SELECT id, hand_over FROM message_copy WHERE tenant_id = $1 AND message_id = $2 ORDER BY id FOR UPDATE"
 
@@ -58,6 +61,7 @@ class PostgresSubmissions:
         self._clocks = clocks
         self._reading = PostgresReading(engine, keys)
         self._uploads = Uploads(engine, keys)
+        self._group_commit = GroupCommit(engine)
 
     async def context(self, scope: TenantScope, sender: str | None, now: datetime) -> SenderContext:
         async with statement_driver(self._engine) as connection:
@@ -72,24 +76,14 @@ class PostgresSubmissions:
         self, scope: TenantScope, message: NewMessage, key: IdempotencyKey, answer: StoredAnswer, config_version: int
     ) -> Accepted:
         keys = await self._keys.of(scope.tenant_id)
-        contents = inline_contents(keys, message)
-        values = accept_arguments(scope, keys, message, contents, key, answer, config_version)
-        large = [content for content in contents if content.data is None]
-        try:
-            if not large:
-                async with statement_driver(self._engine) as connection:
-                    row = await connection.fetchrow(_ACCEPT, *values)
-            else:
-                async with tenant_driver(self._engine, scope.tenant_id) as connection:
-                    await insert_contents(connection, scope.tenant_id, ATTACHMENT, large, message.created_at)
-                    row = await connection.fetchrow(_ACCEPT, *values)
-                    if row["result"] != AcceptResult.ACCEPTED:
-                        raise _NotNew(row)
-        except asyncpg.NoDataFoundError as error:
-            raise NotFound from error
-        except _NotNew as known:
-            row = known.row
-        return await self._accepted(scope, key, row)
+        made = submitted(scope, keys, message, key, answer, config_version)
+        known = await self._group_commit.accept(scope.tenant_id, made)
+        if known is None:
+            return Accepted(AcceptResult.ACCEPTED)
+        if known["result"] == "running":
+            raise Conflict("idempotency-in-progress")
+        result = AcceptResult(known["result"])
+        return Accepted(result, await self._answer(scope, key, known) if result is AcceptResult.REPLAYED else None)
 
     async def replay(self, scope: TenantScope, key: IdempotencyKey) -> Accepted | None:
         async with tenant_driver(self._engine, scope.tenant_id) as connection:
@@ -106,6 +100,12 @@ class PostgresSubmissions:
         if row["status"] is None:
             raise Conflict("idempotency-in-progress")
         return Accepted(AcceptResult.REPLAYED, await self._answer(scope, key, row))
+
+    async def note_refusal(self, scope: TenantScope, rules: Sequence[str], trace_id: str | None, now: datetime) -> None:
+        detail = {"rules": " ".join(rules), **({"trace_id": trace_id} if trace_id else {})}
+        what = format_id(Prefix.TENANT, scope.tenant_id)
+        async with tenant_driver(self._engine, scope.tenant_id) as connection:
+            await connection.execute(_REFUSED, scope.tenant_id, now, actor_of(scope), what, to_jsonb(detail))
 
     async def upload(
         self,
@@ -150,27 +150,11 @@ class PostgresSubmissions:
         changes.journal.append(Entry("message.cancelled", format_id(Prefix.MESSAGE, message_id), {}, actor_of(scope)))
         await changes.write(connection, tenant_id)
 
-    async def _accepted(self, scope: TenantScope, key: IdempotencyKey, row: Any) -> Accepted:
-        if row["result"] == "running":
-            raise Conflict("idempotency-in-progress")
-        result = AcceptResult(row["result"])
-        if result is not AcceptResult.REPLAYED:
-            return Accepted(result)
-        return Accepted(result, await self._answer(scope, key, row))
-
     async def _answer(self, scope: TenantScope, key: IdempotencyKey, row: Any) -> StoredAnswer:
         keys = await self._keys.of(scope.tenant_id, [row["dek"]])
         place = place_of_answer(scope.client_id, key.key)
         body = keys.open(place.table, place.row, row["dek"]).open(place, row["sealed_body"])
         return StoredAnswer(row["status"], body, row["location"])
-
-
-class _NotNew(Exception):
-    """Rolls back the contents of a submission that turned out not to be new."""
-
-    def __init__(self, row: Any) -> None:
-        super().__init__()
-        self.row = row
 
 
 def _context(tenant_id: UUID, found: Mapping[str, Any], court_addresses: frozenset[str]) -> SenderContext:

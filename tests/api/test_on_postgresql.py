@@ -159,11 +159,14 @@ async def test_a_real_key_is_requested(stored: StoredGateway) -> None:
 @pytest.mark.clause("GWT-50")
 async def test_the_journal_of_all_that_is_a_chain_that_holds(stored: StoredGateway) -> None:
     await stored.send()
+    await stored.send("refused", to=["a@example.org"])
     await stored.sweeping.seal_journal()
     export = await stored.operate("GET", f"journal/export?tenant={stored.city.id}")
     entries = [json.loads(line) for line in export.text.splitlines()]
     assert chain_faults(entries) == ()
     assert {"tenant.created", "tenant.changed", "client.created"} <= {entry["action"] for entry in entries}
+    (refused,) = [entry for entry in entries if entry["action"] == "message.refused"]
+    assert (refused["actor"], refused["detail"]["rules"]) == (stored.city.client_id, "SND-11")
     assert entries[0]["tenant"] == stored.city.id
     page = (await stored.operate("GET", f"journal?tenant={stored.city.id}&limit=3")).json()
     assert page["items"] == entries[:3]

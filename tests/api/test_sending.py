@@ -404,6 +404,16 @@ async def test_each_refusal_names_code_rule_and_place_in_both_languages_and_stor
     assert (world.sent, world.answers, world.woken) == ({}, {}, [])
 
 
+@pytest.mark.clause("SND-100")
+async def test_a_refusal_is_entered_in_the_journal_by_its_rules_and_a_dry_run_is_not(gateway: Gateway) -> None:
+    body = draft(gateway.city, to=["a@example.org", "b@example.org"], subject="")
+    await gateway.call("POST", "messages?dry_run=true", json=body)
+    assert gateway.world.journal == []
+    await gateway.call("POST", "messages", json=body, headers={"Idempotency-Key": "k"})
+    (entry,) = gateway.world.journal
+    assert (entry["action"], entry["detail"]) == ("message.refused", {"rules": "SND-23 SND-11"})
+
+
 @pytest.mark.clause("SND-24")
 async def test_mixed_addressing_refuses_the_whole(gateway: Gateway) -> None:
     answer = await gateway.send(to=[CITIZEN, "a@example.org"])

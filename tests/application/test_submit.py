@@ -76,7 +76,7 @@ async def test_a_refusal_is_made_from_what_was_just_read() -> None:
     gateway.world.calls.clear()
     with pytest.raises(RuleViolation):
         await submit(scope_of(gateway), submission(gateway, subject=""), IdempotencyKey("2", b""), render)
-    assert gateway.world.calls == ["context", "replay"]
+    assert gateway.world.calls == ["context", "replay", "note_refusal"]
 
 
 async def test_what_is_remembered_stays_bounded() -> None:

@@ -24,6 +24,7 @@ from demail_gateway.application.submission import first_view
 from demail_gateway.core.errors import Conflict, NotFound, RuleViolation, Violation
 from demail_gateway.core.vocabulary import AccountState, AuthLevel, MessageState
 from demail_gateway.tenancy.credentials import lock_after
+from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.lifecycle import may_send
 from demail_gateway.tenancy.scope import OperatorScope, Scope, TenantScope
 from tests.fakes.world import KeptAnswer, Sent, World, kept
@@ -130,6 +131,12 @@ class MemorySubmissions:
     async def replay(self, scope: TenantScope, key: IdempotencyKey) -> Accepted | None:
         self._world.call("replay")
         return _known(self._world, scope, key)
+
+    async def note_refusal(self, scope: TenantScope, rules: Sequence[str], trace_id: str | None, now: datetime) -> None:
+        self._world.call("note_refusal")
+        what = format_id(Prefix.TENANT, scope.tenant_id)
+        entry = {"tenant_id": scope.tenant_id, "action": "message.refused", "object": what}
+        self._world.journal.append({"seq": 0, **entry, "detail": {"rules": " ".join(rules)}})
 
     async def upload(
         self,
