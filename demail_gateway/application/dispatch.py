@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from demail_gateway.application.batch import Batch, Ready, Work, first_error
@@ -22,6 +23,7 @@ from demail_gateway.application.compose import compose
 from demail_gateway.application.hand_over import HandOver, HandOverPolicy
 from demail_gateway.application.ports import (
     AttemptBegin,
+    AttemptOutcome,
     ClaimedCopy,
     Clock,
     Connection,
@@ -44,6 +46,8 @@ from demail_gateway.tenancy.identifiers import uuid7
 SMIME = "smime"
 _KEEP_S = 5.0
 """How long connections and keys are remembered; a change of either takes effect after that at the latest."""
+_COMPOSED_TOGETHER = 4
+"""Copies composed by one thread in one go: a thread for each would cost as much as composing."""
 
 
 class Dispatch:
@@ -102,7 +106,8 @@ class Dispatch:
         """Loads and composes ahead of the lanes, bounded by the batch."""
         try:
             while True:
-                await asyncio.gather(*(self._prepare(work, batch, recorder, each) for each in batch.take_loaded()))
+                groups = _groups(batch.take_loaded())
+                await asyncio.gather(*(self._prepare(work, batch, recorder, group) for group in groups))
                 if work.stopping or batch.broken or not batch.rest:
                     break
                 await self._load_next(work, batch)
@@ -128,32 +133,35 @@ class Dispatch:
             if lease.work_id in gone:
                 await self._dispatches.done(work.tenant_id, lease)
 
-    async def _prepare(self, work: Work, batch: Batch, recorder: Recorder, claimed: ClaimedCopy) -> None:
-        content = claimed.content
+    async def _prepare(self, work: Work, batch: Batch, recorder: Recorder, group: Sequence[ClaimedCopy]) -> None:
+        """Composes a few copies in one thread; each ends ready, failed, or put off."""
         try:
-            octets = await self._composed(content)
-        except ComposeFailed as error:
-            self._observe("compose_failed", tenant=work.tenant_id, message=content.message_id, copy=content.copy_id)
-            recorder.add(self._hand_over_one.failed(claimed, str(error)))
+            composed = await self._composed(work.tenant_id, group)
         except StoreUnavailable:
             await batch.fail()
             raise
-        except Exception as error:  # one copy that cannot be composed must not stop the tenant's others
-            code = error.code if isinstance(error, DemailError) else type(error).__name__
-            self._observe("work_failed", tenant=work.tenant_id, copy=content.copy_id, code=code, stage="compose")
-            recorder.add(self._hand_over_one.put_off(claimed, code))
-        else:
-            await batch.put(Ready(claimed, octets))
+        for claimed, octets in zip(group, composed, strict=True):
+            if isinstance(octets, bytes):
+                await batch.put(Ready(claimed, octets))
+            else:
+                recorder.add(self._not_composed(claimed, octets))
 
-    async def _composed(self, content: CopyContent) -> bytes:
+    async def _composed(self, tenant_id: UUID, group: Sequence[ClaimedCopy]) -> list[bytes | Exception]:
+        contents = [claimed.content for claimed in group]
         material = None
-        if content.octets is None and (content.sign or content.encrypt):
-            material = await self._material(content.tenant_id)
-        boundary = self._randomness(16).hex()
-        octets = await asyncio.to_thread(compose, content, material, self._sealer, self._clock(), boundary)
-        if GUIDELINE.gross_bytes is not None and len(octets) > GUIDELINE.gross_bytes:
-            raise ComposeFailed("too-large")
-        return octets
+        if any(content.octets is None and (content.sign or content.encrypt) for content in contents):
+            material = await self._material(tenant_id)
+        boundaries = [self._randomness(16).hex() for _ in group]
+        return await asyncio.to_thread(_compose_all, contents, material, self._sealer, self._clock(), boundaries)
+
+    def _not_composed(self, claimed: ClaimedCopy, error: Exception) -> AttemptOutcome:
+        content = claimed.content
+        if isinstance(error, ComposeFailed):
+            self._observe("compose_failed", tenant=content.tenant_id, message=content.message_id, copy=content.copy_id)
+            return self._hand_over_one.failed(claimed, str(error))
+        code = error.code if isinstance(error, DemailError) else type(error).__name__
+        self._observe("work_failed", tenant=content.tenant_id, copy=content.copy_id, code=code, stage="compose")
+        return self._hand_over_one.put_off(claimed, code)
 
     async def _give_back(self, work: Work, leases: Sequence[Lease], *, wait_s: float = 0.0) -> None:
         if leases:
@@ -189,3 +197,32 @@ class Dispatch:
         self, work: Work, recorder: Recorder, ready: Ready, connection: Connection, begun_at: float
     ) -> None:
         recorder.add(await self._hand_over_one(work, ready, connection, begun_at))
+
+
+def _groups(loaded: Sequence[ClaimedCopy]) -> list[Sequence[ClaimedCopy]]:
+    return [loaded[start : start + _COMPOSED_TOGETHER] for start in range(0, len(loaded), _COMPOSED_TOGETHER)]
+
+
+def _compose_all(
+    contents: Sequence[CopyContent],
+    material: SigningMaterial | None,
+    sealer: Sealer,
+    at: datetime,
+    boundaries: Sequence[str],
+) -> list[bytes | Exception]:
+    return [
+        _compose(content, material, sealer, at, boundary)
+        for content, boundary in zip(contents, boundaries, strict=True)
+    ]
+
+
+def _compose(
+    content: CopyContent, material: SigningMaterial | None, sealer: Sealer, at: datetime, boundary: str
+) -> bytes | Exception:
+    try:
+        octets = compose(content, material, sealer, at, boundary)
+    except Exception as error:  # one copy that cannot be composed must not stop the tenant's others
+        return error
+    if GUIDELINE.gross_bytes is not None and len(octets) > GUIDELINE.gross_bytes:
+        return ComposeFailed("too-large")
+    return octets
