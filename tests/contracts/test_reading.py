@@ -385,7 +385,7 @@ async def test_material_holds_everything_that_proves(gateway: Gateway, elbtal: T
     await accept(gateway, elbtal, new_message(elbtal, created_at=later(days=1)))
     await gateway.hand_over(elbtal, message, [b"first", b"second"])
     await gateway.prove(elbtal, new_evidence(message, Effect.DISPATCHED), b"dispatch")
-    await gateway.prove(elbtal, new_evidence(message, Effect.DELIVERED), b"receipt")
+    await gateway.prove(elbtal, new_evidence(message, Effect.DELIVERED, at=later(seconds=1)), b"receipt")
     material = await gateway.reading.evidence_material(elbtal.scope, message.id)
     assert material.message == await gateway.reading.message(elbtal.scope, message.id)
     assert material.handed_over == ((message.copies[0].id, b"first"), (message.copies[1].id, b"second"))
