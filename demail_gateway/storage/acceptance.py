@@ -1,10 +1,11 @@
-"""A new message as the values of `accept_message` (migration 0004), sealed on the way."""
+"""New messages as the values of `accept_messages` (migration 0004), sealed on the way."""
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from demail_gateway.storage.contents import SealedContent, seal_content
 from demail_gateway.storage.envelope import DataKey, Place, TenantKeys
 from demail_gateway.storage.rows import (
     body_of_message,
+    columns,
     head_of_message,
     name_of_attachment,
     options_to_jsonb,
@@ -21,58 +23,77 @@ from demail_gateway.storage.rows import (
 from demail_gateway.tenancy.identifiers import Prefix, format_id, uuid7
 from demail_gateway.tenancy.scope import TenantScope
 
-
-def inline_contents(keys: TenantKeys, message: NewMessage) -> tuple[SealedContent, ...]:
-    """The attachments given with the message, each under its own key, in order."""
-    return tuple(
-        seal_content(keys, _new_id(message), attachment.octets)
-        for attachment in message.attachments
-        if attachment.octets is not None
-    )
+Row = tuple[Any, ...]
 
 
-def accept_arguments(
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """One message on its way into `accept_messages`: the rows it becomes, sealed."""
+
+    message_id: UUID
+    key: tuple[UUID | None, str]
+    """Client and idempotency key: no two messages of one batch share it."""
+    message: Row
+    copies: tuple[Row, ...]
+    recipients: tuple[Row, ...]
+    contents: tuple[Row, ...]
+    attachments: tuple[Row, ...]
+    large: tuple[SealedContent, ...]
+    """Contents in chunks, to be written before, in the same transaction."""
+
+
+def submitted(
     scope: TenantScope,
     keys: TenantKeys,
     message: NewMessage,
-    contents: Sequence[SealedContent],
     key: IdempotencyKey,
     answer: StoredAnswer,
     config_version: int,
-) -> tuple[Any, ...]:
-    """In the order of the function's parameters. Contents in chunks are the caller's to write before."""
+) -> Submitted:
+    """`message` with its attachments and its answer, each sealed under a fresh key."""
+    message_key = keys.new("message", message.id)
+    contents = [
+        seal_content(keys, _new_id(message), attachment.octets)
+        for attachment in message.attachments
+        if attachment.octets is not None
+    ]
     place = place_of_answer(scope.client_id, key.key)
     answer_key = keys.new(place.table, place.row)
-    message_key = keys.new("message", message.id)
-    small = [content for content in contents if content.data is not None]
+    sealed_answer = answer_key.seal(place, answer.body)
+    stored_answer = (answer.status, answer.location, answer_key.wrapped, sealed_answer)
+    return Submitted(
+        message_id=message.id,
+        key=(scope.client_id, key.key),
+        message=(
+            *(message.id, scope.client_id, config_version, key.key, key.request_sha256),
+            *stored_answer,
+            *_message_columns(message, message_key),
+            *(_new_id(message), actor_of(scope)),
+        ),
+        copies=tuple(
+            (c.id, message.id, c.position, c.private_id, c.internet_message_id, _new_id(message), *_work(message))
+            for c in message.copies
+        ),
+        recipients=tuple((r.id, message.id, r.copy_id, r.kind, r.position, r.address) for r in message.recipients),
+        contents=tuple(
+            (c.id, message.id, c.size_bytes, c.sha256, c.dek, c.data, message.created_at)
+            for c in contents
+            if c.data is not None
+        ),
+        attachments=tuple(_attachments(message, message_key, contents)),
+        large=tuple(content for content in contents if content.data is None),
+    )
+
+
+def batch_arguments(tenant_id: UUID, batch: Sequence[Submitted]) -> tuple[Any, ...]:
+    """The parameters of `accept_messages`, in its order."""
     return (
-        scope.tenant_id,
-        scope.client_id,
-        config_version,
-        key.key,
-        key.request_sha256,
-        answer.status,
-        answer.location,
-        answer_key.wrapped,
-        answer_key.seal(place, answer.body),
-        *_message_columns(message, message_key),
-        [copy.id for copy in message.copies],
-        [copy.private_id for copy in message.copies],
-        [copy.internet_message_id for copy in message.copies],
-        [_new_id(message) for _ in message.copies],
-        [r.id for r in message.recipients],
-        [r.copy_id for r in message.recipients],
-        [r.kind for r in message.recipients],
-        [r.position for r in message.recipients],
-        [r.address for r in message.recipients],
-        [content.id for content in small],
-        [content.size_bytes for content in small],
-        [content.sha256 for content in small],
-        [content.dek for content in small],
-        [content.data for content in small],
-        *_attachment_columns(message, message_key, contents),
-        _new_id(message),
-        actor_of(scope),
+        tenant_id,
+        *columns(26, (each.message for each in batch)),
+        *columns(9, (row for each in batch for row in each.copies)),
+        *columns(6, (row for each in batch for row in each.recipients)),
+        *columns(7, (row for each in batch for row in each.contents)),
+        *columns(6, (row for each in batch for row in each.attachments)),
     )
 
 
@@ -86,12 +107,11 @@ def actor_of(scope: TenantScope) -> str:
     return "system" if scope.client_id is None else format_id(Prefix.CLIENT, scope.client_id)
 
 
-def _message_columns(message: NewMessage, key: DataKey) -> tuple[Any, ...]:
+def _message_columns(message: NewMessage, key: DataKey) -> Row:
     head = {"subject": message.subject, "reply_to": message.reply_to, "formal_service": message.formal_service}
     certificates = {address: base64.b64encode(der).decode() for address, der in message.recipient_certificates.items()}
     body = {"text": message.text, "html": message.html, "certificates": certificates}
     return (
-        message.id,
         message.account_id,
         message.connection_id,
         message.sender,
@@ -110,23 +130,17 @@ def _message_columns(message: NewMessage, key: DataKey) -> tuple[Any, ...]:
     )
 
 
-def _attachment_columns(message: NewMessage, key: DataKey, contents: Sequence[SealedContent]) -> tuple[list[Any], ...]:
+def _work(message: NewMessage) -> Row:
+    return message.size_bytes, message.trace_id, message.created_at
+
+
+def _attachments(message: NewMessage, key: DataKey, contents: Sequence[SealedContent]) -> Iterator[Row]:
     given = iter(contents)
-    names = [
-        seal_document(
-            key,
-            name_of_attachment(message.id, each.position),
-            {"filename": each.filename, "content_type": each.content_type},
-        )
-        for each in message.attachments
-    ]
-    return (
-        [each.position for each in message.attachments],
-        [each.size_bytes for each in message.attachments],
-        [None if each.octets is None else next(given).id for each in message.attachments],
-        [each.upload_id if each.octets is None else None for each in message.attachments],
-        names,
-    )
+    for each in message.attachments:
+        name = {"filename": each.filename, "content_type": each.content_type}
+        sealed = seal_document(key, name_of_attachment(message.id, each.position), name)
+        content_id = None if each.octets is None else next(given).id
+        yield message.id, each.position, each.size_bytes, content_id, None if content_id else each.upload_id, sealed
 
 
 def _new_id(message: NewMessage) -> UUID:

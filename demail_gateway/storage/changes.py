@@ -12,7 +12,7 @@ from uuid import UUID
 from demail_gateway.application.ports import WorkKind
 from demail_gateway.core.delivery import Clocks, CopyDelivery, Delivery, derive, transitions
 from demail_gateway.core.vocabulary import HandOver
-from demail_gateway.storage.rows import to_jsonb
+from demail_gateway.storage.rows import columns, to_jsonb
 from demail_gateway.storage.standing import COPY_WORK, Standing
 from demail_gateway.tenancy.identifiers import uuid7
 
@@ -93,14 +93,14 @@ class Changes:
             _WRITE,
             tenant_id,
             self.at,
-            *_columns(7, (row for each in self.messages for row in _changed_message(*each))),
-            *_columns(3, (row for standing, _ in self.messages for row in _changed_copies(standing))),
-            *_columns(8, (row for each in self.messages for row in _changed_recipients(*each))),
-            *_columns(6, ((uuid7(self.at, os.urandom(10)), *event) for event in self.events)),
-            *_columns(2, self.removed - self.planned.keys()),
-            *_columns(6, self.planned.values()),
-            *_columns(2, self.reviews.items()),
-            *_columns(4, ((e.actor, e.action, e.object, to_jsonb(e.detail)) for e in self.journal)),
+            *columns(7, (row for each in self.messages for row in _changed_message(*each))),
+            *columns(3, (row for standing, _ in self.messages for row in _changed_copies(standing))),
+            *columns(8, (row for each in self.messages for row in _changed_recipients(*each))),
+            *columns(6, ((uuid7(self.at, os.urandom(10)), *event) for event in self.events)),
+            *columns(2, self.removed - self.planned.keys()),
+            *columns(6, self.planned.values()),
+            *columns(2, self.reviews.items()),
+            *columns(4, ((e.actor, e.action, e.object, to_jsonb(e.detail)) for e in self.journal)),
         )
 
 
@@ -112,20 +112,12 @@ def settled_by_evidence(standing: Standing, delivery: Delivery) -> Iterable[Copy
             yield copy
 
 
-def _columns(width: int, rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
-    columns: list[list[Any]] = [[] for _ in range(width)]
-    for row in rows:
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return columns
-
-
 def _changed_message(standing: Standing, new: Delivery) -> Iterable[tuple[Any, ...]]:
     old, held = standing.delivery, standing.facts.held
-    columns = (new.state, new.dispatched, new.submitted_at, new.completed_at, new.overdue_since, held)
+    derived = (new.state, new.dispatched, new.submitted_at, new.completed_at, new.overdue_since, held)
     stored = (old.state, old.dispatched, old.submitted_at, old.completed_at, old.overdue_since, standing.stored.held)
-    if columns != stored:
-        yield standing.message_id, *columns
+    if derived != stored:
+        yield standing.message_id, *derived
 
 
 def _changed_copies(standing: Standing) -> Iterable[tuple[Any, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,15 @@ def storable_or_none(text: str | None) -> str | None:
 def to_jsonb(value: Any) -> str:
     """JSON for a jsonb column; strings in it are made storable. Read, a jsonb column is a Python value."""
     return json.dumps(_cleaned(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def columns(width: int, rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
+    """Rows of `width` values as arrays by column, for `unnest`."""
+    arrays: list[list[Any]] = [[] for _ in range(width)]
+    for row in rows:
+        for array, value in zip(arrays, row, strict=True):
+            array.append(value)
+    return arrays
 
 
 def seal_document(key: DataKey, place: Place, document: Document) -> bytes:

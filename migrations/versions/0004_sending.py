@@ -1,4 +1,4 @@
-"""Sending in one round trip: what is known of a sender, and accepting a message.
+"""Sending in one round trip: what is known of a sender, and accepting messages.
 
 Round trips are the cost of accepting a message, so the statements stand in a function each. They run with the
 caller's rights, under row-level security: the first act sets the tenant for the transaction, and a function's
@@ -74,96 +74,133 @@ END
 $$
 """
 
-ACCEPT_MESSAGE = """
-CREATE FUNCTION accept_message(
-  p_tenant uuid, p_client uuid, p_config_version bigint,
-  p_key text, p_request_sha256 bytea, p_status integer, p_location text, p_key_dek bytea, p_sealed_answer bytea,
-  p_message uuid, p_account uuid, p_connection uuid, p_sender text, p_reference text, p_options jsonb, p_profile text,
-  p_signed boolean, p_encrypted boolean, p_split boolean, p_size_bytes bigint,
-  p_dek bytea, p_sealed_head bytea, p_sealed_body bytea, p_created_at timestamptz, p_trace_id text,
-  p_copies uuid[], p_private_ids text[], p_internet_message_ids text[], p_works uuid[],
-  p_recipients uuid[], p_recipient_copies uuid[], p_kinds text[], p_positions integer[], p_addresses text[],
-  p_contents uuid[], p_content_sizes bigint[], p_content_sha256s bytea[], p_content_deks bytea[],
-  p_sealed_datas bytea[],
-  p_attachments integer[], p_attachment_sizes bigint[], p_attachment_contents uuid[], p_uploads uuid[],
-  p_sealed_names bytea[],
-  p_event uuid, p_actor text,
-  OUT result text, OUT status integer, OUT location text, OUT dek bytea, OUT sealed_body bytea
+ACCEPT_MESSAGES = """
+CREATE FUNCTION accept_messages(
+  p_tenant uuid,
+  p_messages uuid[], p_clients uuid[], p_config_versions bigint[], p_keys text[], p_request_sha256s bytea[],
+  p_statuses integer[], p_locations text[], p_key_deks bytea[], p_sealed_answers bytea[],
+  p_accounts uuid[], p_connections uuid[], p_senders text[], p_references text[], p_options text[], p_profiles text[],
+  p_signed boolean[], p_encrypted boolean[], p_split boolean[], p_sizes bigint[], p_deks bytea[],
+  p_sealed_heads bytea[], p_sealed_bodies bytea[], p_created_ats timestamptz[], p_trace_ids text[], p_events uuid[], p_actors text[],
+  p_copies uuid[], p_copy_messages uuid[], p_copy_positions integer[], p_private_ids text[],
+  p_internet_message_ids text[], p_works uuid[], p_work_sizes bigint[], p_work_trace_ids text[],
+  p_work_created_ats timestamptz[],
+  p_recipients uuid[], p_recipient_messages uuid[], p_recipient_copies uuid[], p_kinds text[], p_positions integer[],
+  p_addresses text[],
+  p_contents uuid[], p_content_messages uuid[], p_content_sizes bigint[], p_content_sha256s bytea[],
+  p_content_deks bytea[], p_sealed_datas bytea[], p_content_created_ats timestamptz[],
+  p_attachment_messages uuid[], p_attachments integer[], p_attachment_sizes bigint[], p_attachment_contents uuid[],
+  p_uploads uuid[], p_sealed_names bytea[]
 )
+RETURNS TABLE (message_id uuid, result text, status integer, location text, dek bytea, sealed_body bytea)
 LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
-  v_request bytea;
+  v_version bigint;
+  v_new uuid[];
+  v_all boolean;
 BEGIN
   PERFORM set_config('demail.tenant_id', p_tenant::text, true);
+  SELECT config_version INTO v_version FROM tenant WHERE tenant_id = p_tenant;
 
-  INSERT INTO idempotency_key
-    (tenant_id, client_id, key, request_sha256, status, location, dek, sealed_body, created_at)
-  SELECT p_tenant, p_client, p_key, p_request_sha256, p_status, p_location, p_key_dek, p_sealed_answer, p_created_at
-   WHERE EXISTS (SELECT FROM tenant t WHERE t.tenant_id = p_tenant AND t.config_version = p_config_version)
-  ON CONFLICT DO NOTHING;
-  IF NOT FOUND THEN
-    SELECT k.request_sha256, k.status, k.location, k.dek, k.sealed_body
-      INTO v_request, status, location, dek, sealed_body
-      FROM idempotency_key k WHERE k.tenant_id = p_tenant AND k.client_id = p_client AND k.key = p_key;
-    result := CASE WHEN NOT FOUND THEN 'stale' WHEN v_request <> p_request_sha256 THEN 'reused'
-                   WHEN status IS NULL THEN 'running' ELSE 'replayed' END;
-    RETURN;
+  WITH new AS (
+    INSERT INTO idempotency_key AS k
+      (tenant_id, client_id, key, request_sha256, status, location, dek, sealed_body, created_at)
+    SELECT p_tenant, m.client_id, m.key, m.request, m.status, m.location, m.dek, m.answer, m.at
+      FROM unnest(p_clients, p_keys, p_config_versions, p_request_sha256s, p_statuses, p_locations, p_key_deks,
+                  p_sealed_answers, p_created_ats)
+        AS m (client_id, key, version, request, status, location, dek, answer, at)
+     WHERE m.version = v_version
+     ORDER BY m.client_id, m.key  -- two batches with the same keys wait for each other in one order
+    ON CONFLICT DO NOTHING
+    RETURNING k.client_id, k.key
+  )
+  SELECT coalesce(array_agg(m.id), '{}') INTO v_new
+    FROM new JOIN unnest(p_messages, p_clients, p_keys) AS m (id, client_id, key)
+      ON m.client_id = new.client_id AND m.key = new.key;
+  v_all := cardinality(v_new) = cardinality(p_messages);
+
+  IF NOT v_all THEN
+    RETURN QUERY
+    SELECT m.id, CASE WHEN k.key IS NULL THEN 'stale' WHEN k.request_sha256 <> m.request THEN 'reused'
+                      WHEN k.status IS NULL THEN 'running' ELSE 'replayed' END,
+           k.status, k.location, k.dek, k.sealed_body
+      FROM unnest(p_messages, p_clients, p_keys, p_request_sha256s) AS m (id, client_id, key, request)
+      LEFT JOIN idempotency_key k ON k.tenant_id = p_tenant AND k.client_id = m.client_id AND k.key = m.key
+     WHERE m.id <> ALL (v_new);
+    IF cardinality(v_new) = 0 THEN
+      RETURN;
+    END IF;
   END IF;
 
   IF cardinality(p_contents) > 0 THEN
     INSERT INTO content (tenant_id, id, role, size_bytes, sha256, dek, sealed_data, created_at)
-    SELECT p_tenant, c.id, 'attachment', c.size, c.sha256, c.dek, c.sealed, p_created_at
-      FROM unnest(p_contents, p_content_sizes, p_content_sha256s, p_content_deks, p_sealed_datas)
-        AS c (id, size, sha256, dek, sealed);
+    SELECT p_tenant, c.id, 'attachment', c.size, c.sha256, c.dek, c.sealed, c.at
+      FROM unnest(p_contents, p_content_messages, p_content_sizes, p_content_sha256s, p_content_deks, p_sealed_datas,
+                  p_content_created_ats)
+        AS c (id, message_id, size, sha256, dek, sealed, at)
+     WHERE v_all OR c.message_id = ANY (v_new);
   END IF;
 
   INSERT INTO message
     (tenant_id, id, direction, state, client_id, account_id, connection_id, sender, reference, options, profile, signed,
      encrypted, split, size_bytes, dek, sealed_head, sealed_body, created_at, trace_id)
-  VALUES
-    (p_tenant, p_message, 'outbound', 'queued', p_client, p_account, p_connection, p_sender, p_reference, p_options,
-     p_profile, p_signed, p_encrypted, p_split, p_size_bytes, p_dek, p_sealed_head, p_sealed_body, p_created_at,
-     p_trace_id);
+  SELECT p_tenant, m.id, 'outbound', 'queued', m.client_id, m.account_id, m.connection_id, m.sender, m.reference,
+         m.options::jsonb, m.profile, m.signed, m.encrypted, m.split, m.size, m.dek, m.head, m.body, m.at, m.trace_id
+    FROM unnest(p_messages, p_clients, p_accounts, p_connections, p_senders, p_references, p_options, p_profiles,
+                p_signed, p_encrypted, p_split, p_sizes, p_deks, p_sealed_heads, p_sealed_bodies, p_created_ats,
+                p_trace_ids)
+      AS m (id, client_id, account_id, connection_id, sender, reference, options, profile, signed, encrypted, split,
+            size, dek, head, body, at, trace_id)
+   WHERE v_all OR m.id = ANY (v_new);
 
   INSERT INTO message_copy (tenant_id, id, message_id, position, private_id, internet_message_id, hand_over)
-  SELECT p_tenant, c.id, p_message, c.position - 1, c.private_id, c.internet_message_id, 'waiting'
-    FROM unnest(p_copies, p_private_ids, p_internet_message_ids)
-      WITH ORDINALITY AS c (id, private_id, internet_message_id, position);
+  SELECT p_tenant, c.id, c.message_id, c.position, c.private_id, c.internet_message_id, 'waiting'
+    FROM unnest(p_copies, p_copy_messages, p_copy_positions, p_private_ids, p_internet_message_ids)
+      AS c (id, message_id, position, private_id, internet_message_id)
+   WHERE v_all OR c.message_id = ANY (v_new);
 
   INSERT INTO recipient (tenant_id, id, message_id, copy_id, kind, position, address, state)
-  SELECT p_tenant, r.id, p_message, r.copy_id, r.kind, r.position, r.address, 'pending'
-    FROM unnest(p_recipients, p_recipient_copies, p_kinds, p_positions, p_addresses)
-      AS r (id, copy_id, kind, position, address);
+  SELECT p_tenant, r.id, r.message_id, r.copy_id, r.kind, r.position, r.address, 'pending'
+    FROM unnest(p_recipients, p_recipient_messages, p_recipient_copies, p_kinds, p_positions, p_addresses)
+      AS r (id, message_id, copy_id, kind, position, address)
+   WHERE v_all OR r.message_id = ANY (v_new);
 
   IF cardinality(p_attachments) > 0 THEN
-    INSERT INTO message_attachment (tenant_id, message_id, position, size_bytes, content_id, sealed_name)
-    SELECT p_tenant, p_message, a.position, a.size, coalesce(a.content_id, u.content_id), a.sealed_name
-      FROM unnest(p_attachments, p_attachment_sizes, p_attachment_contents, p_uploads, p_sealed_names)
-        AS a (position, size, content_id, upload_id, sealed_name)
-      LEFT JOIN upload u ON u.tenant_id = p_tenant AND u.id = a.upload_id
-     WHERE a.upload_id IS NULL OR u.id IS NOT NULL;
-    IF (SELECT count(*) FROM message_attachment WHERE tenant_id = p_tenant AND message_id = p_message)
-       <> cardinality(p_attachments) THEN
+    IF EXISTS (SELECT FROM unnest(p_attachment_messages, p_uploads) AS a (message_id, upload_id)
+                WHERE a.upload_id IS NOT NULL AND (v_all OR a.message_id = ANY (v_new))
+                  AND NOT EXISTS (SELECT FROM upload u WHERE u.tenant_id = p_tenant AND u.id = a.upload_id)) THEN
       RAISE no_data_found USING MESSAGE = 'an upload is gone';
     END IF;
+    INSERT INTO message_attachment (tenant_id, message_id, position, size_bytes, content_id, sealed_name)
+    SELECT p_tenant, a.message_id, a.position, a.size, coalesce(a.content_id, u.content_id), a.sealed_name
+      FROM unnest(p_attachment_messages, p_attachments, p_attachment_sizes, p_attachment_contents, p_uploads,
+                  p_sealed_names)
+        AS a (message_id, position, size, content_id, upload_id, sealed_name)
+      LEFT JOIN upload u ON u.tenant_id = p_tenant AND u.id = a.upload_id
+     WHERE v_all OR a.message_id = ANY (v_new);
   END IF;
 
   INSERT INTO outbox (tenant_id, id, kind, subject_id, due_at, size_bytes, trace_id, created_at)
-  SELECT p_tenant, w.id, 'dispatch', w.copy_id, p_created_at, p_size_bytes, p_trace_id, p_created_at
-    FROM unnest(p_works, p_copies) AS w (id, copy_id);
+  SELECT p_tenant, w.id, 'dispatch', w.copy_id, w.at, w.size, w.trace_id, w.at
+    FROM unnest(p_works, p_copies, p_copy_messages, p_work_sizes, p_work_trace_ids, p_work_created_ats)
+      AS w (id, copy_id, message_id, size, trace_id, at)
+   WHERE v_all OR w.message_id = ANY (v_new);
 
   INSERT INTO event (tenant_id, id, type, at, message_id, reference, state)
-  VALUES (p_tenant, p_event, 'message.queued', p_created_at, p_message, p_reference, 'queued');
+  SELECT p_tenant, m.event_id, 'message.queued', m.at, m.id, m.reference, 'queued'
+    FROM unnest(p_messages, p_events, p_created_ats, p_references) AS m (id, event_id, at, reference)
+   WHERE v_all OR m.id = ANY (v_new);
 
   INSERT INTO journal_intake (tenant_id, at, actor, action, object)
-  VALUES (p_tenant, p_created_at, p_actor, 'message.accepted', 'msg_' || p_message);
-
-  result := 'accepted';
+  SELECT p_tenant, m.at, m.actor, 'message.accepted', 'msg_' || m.id
+    FROM unnest(p_messages, p_created_ats, p_actors) AS m (id, at, actor)
+   WHERE v_all OR m.id = ANY (v_new);
 END
 $$
 """
 
-FUNCTIONS = {"sender_context": SENDER_CONTEXT, "accept_message": ACCEPT_MESSAGE}
+FUNCTIONS = {"sender_context": SENDER_CONTEXT, "accept_messages": ACCEPT_MESSAGES}
 
 
 def upgrade() -> None:
