@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from demail_gateway.application.ports import Connection, SweepResult
 from demail_gateway.application.revocation import (
     RefreshRevocation,
@@ -115,20 +117,41 @@ class FakeInstallation:
         self.stored.append(facts)
 
 
-def refresher(
-    installation: FakeInstallation, events: Events, next_update: datetime | None, longest_s: float = 3600.0
-) -> RefreshRevocation:
-    async def fetch(url: str) -> bytes:
+class Refreshing:
+    """Refreshes as the scheduler does, on a clock of its own; `fetched` says at which second which list was fetched."""
+
+    def __init__(self, installation: FakeInstallation, next_update_s: float | None, longest_s: float = 3600.0) -> None:
+        self.events = Events()
+        self.now = NOW
+        self.fetched: list[tuple[int, str]] = []
+        self._next_update_s = next_update_s
+        self._refresh = RefreshRevocation(
+            installation,  # type: ignore[arg-type]
+            self._fetch,
+            self._read,
+            lambda: self.now,
+            self.events,
+            longest_s=longest_s,
+        )
+
+    async def run(self, seconds: float) -> None:
+        end = self.now + timedelta(seconds=seconds)
+        while self.now <= end:
+            wait_s = await self._refresh()
+            assert 0 <= wait_s <= 1, "a new connection is noticed within a second"
+            self.now += timedelta(seconds=max(wait_s, 0.5))
+
+    async def _fetch(self, url: str) -> bytes:
+        self.fetched.append((int((self.now - NOW).total_seconds()), url))
         if "away" in url:
             raise RevocationSourceUnavailable
         return url.encode()
 
-    def read(octets: bytes) -> RevocationList:
+    def _read(self, octets: bytes) -> RevocationList:
         if b"garbage" in octets:
             raise CertificateMalformed
-        return RevocationList(octets, "issuer", NOW, next_update)
-
-    return RefreshRevocation(installation, fetch, read, lambda: NOW, events, longest_s=longest_s)  # type: ignore[arg-type]
+        after = self._next_update_s
+        return RevocationList(octets, "issuer", NOW, None if after is None else self.now + timedelta(seconds=after))
 
 
 async def test_lists_of_active_connections_are_stored_each_once() -> None:
@@ -138,27 +161,44 @@ async def test_lists_of_active_connections_are_stored_each_once() -> None:
         {"crl_urls": ["http://c"], "active": False},
         {},
     )
-    wait_s = await refresher(installation, Events(), None)()
+    await Refreshing(installation, None).run(10)
     assert [facts[1] for facts in installation.stored] == ["http://a", "http://b"]
     assert installation.stored[0] == ("issuer", "http://a", b"http://a", NOW, None, NOW)
-    assert wait_s == 3600.0
+
+
+async def test_list_of_a_new_connection_is_fetched_at_once() -> None:
+    installation = FakeInstallation({"crl_urls": ["http://a"]})
+    refreshing = Refreshing(installation, None)
+    await refreshing.run(10)
+    installation.profiles = (*installation.profiles, {"crl_urls": ["http://b"]})
+    await refreshing.run(2)
+    assert [url for _, url in refreshing.fetched] == ["http://a", "http://b"]
 
 
 async def test_list_is_fetched_anew_before_it_ends() -> None:
-    installation = FakeInstallation({"crl_urls": ["http://a"]})
-    wait_s = await refresher(installation, Events(), NOW + timedelta(seconds=600))()
-    assert 400 <= wait_s < 600
+    refreshing = Refreshing(FakeInstallation({"crl_urls": ["http://a"]}), 600)
+    await refreshing.run(599)
+    first, second = (at for at, _ in refreshing.fetched)
+    assert first == 0
+    assert 400 <= second < 600
+
+
+@pytest.mark.clause("DIR-35")
+async def test_list_that_is_good_for_weeks_is_fetched_as_often_as_told() -> None:
+    refreshing = Refreshing(FakeInstallation({"crl_urls": ["http://a"]}), 30 * 86400, longest_s=300)
+    await refreshing.run(650)
+    assert len(refreshing.fetched) == 3
 
 
 async def test_ended_list_is_asked_for_again_soon_but_not_at_once() -> None:
-    installation = FakeInstallation({"crl_urls": ["http://a"]})
-    assert 1 < await refresher(installation, Events(), NOW - timedelta(days=1))() <= 15
+    refreshing = Refreshing(FakeInstallation({"crl_urls": ["http://a"]}), -86400)
+    await refreshing.run(60)
+    assert 4 <= len(refreshing.fetched) <= 6
 
 
 async def test_failing_source_is_reported_tried_again_soon_and_stops_no_other() -> None:
     installation = FakeInstallation({"crl_urls": ["http://away", "http://garbage", "http://good"]})
-    events = Events()
-    wait_s = await refresher(installation, events, None)()
+    refreshing = Refreshing(installation, None)
+    await refreshing.run(20)
     assert [facts[1] for facts in installation.stored] == ["http://good"]
-    assert events.count("crl_unavailable") == 2
-    assert wait_s <= 15
+    assert refreshing.events.count("crl_unavailable") == 4
