@@ -25,7 +25,7 @@ from demail_gateway.application.ports import (
     Observe,
     Provider,
 )
-from demail_gateway.core.errors import ProviderUnavailable
+from demail_gateway.core.errors import DemailError, ProviderUnavailable, StoreUnavailable
 
 
 class Reconcile:
@@ -53,13 +53,30 @@ class Reconcile:
         Raises:
             StoreUnavailable: the database is away; the leases run out and are asked again.
         """
-        claimed = await self._dispatches.load(work.tenant_id, leases)
+        claimed = await self._load(work, leases)
         ends = await asyncio.gather(*(self._settle(work, each) for each in claimed), return_exceptions=True)
         outcomes = [end for end in ends if isinstance(end, AttemptOutcome)]
         if outcomes:
             await self._dispatches.finish(work.tenant_id, outcomes)
         if (error := first_error(ends)) is not None:
             raise error
+
+    async def _load(self, work: Work, leases: Sequence[Lease]) -> list[ClaimedCopy]:
+        try:
+            claimed = await self._dispatches.load(work.tenant_id, leases)
+        except StoreUnavailable:
+            raise
+        except DemailError as error:
+            # the tenant's content cannot be read now, e.g. its key cannot be unwrapped
+            self._observe("work_failed", tenant=work.tenant_id, code=error.code, stage="reconcile")
+            due_at = Work.after(self._clock(), self._policy.backoff.first_s)
+            await self._dispatches.release(work.tenant_id, leases, due_at)
+            return []
+        there = {each.lease.work_id for each in claimed}
+        for lease in leases:
+            if lease.work_id not in there:
+                await self._dispatches.done(work.tenant_id, lease)
+        return claimed
 
     async def _settle(self, work: Work, claimed: ClaimedCopy) -> AttemptOutcome:
         content = claimed.content

@@ -520,6 +520,34 @@ async def test_row_whose_copy_is_gone_is_done(bench: Bench) -> None:
     assert bench.outbox.rows == {}
 
 
+async def test_unknown_outcome_whose_content_cannot_be_read_now_is_settled_later(bench: Bench) -> None:
+    def drops(provider: FakeProvider, request: HandOverRequest) -> None:
+        provider.take(request)
+        raise ProviderOutcomeUnknown("connection lost")
+
+    bench.provider.script = drops
+    copy_id = bench.outbox.add()
+    await bench.drain(TENANT)
+
+    def locked(name: str) -> None:
+        if name == "load":
+            raise KeyUnavailable
+
+    bench.outbox.before = locked
+    bench.clock.advance(POLICY.settle_first_s)
+    await bench.drain(TENANT)
+    assert bench.outbox.copies[copy_id].state == "uncertain"
+    bench.outbox.before = lambda name: None
+    await bench.run_to_the_end()
+    assert bench.outbox.copies[copy_id].state == "taken"
+
+
+async def test_unknown_outcome_of_a_copy_that_is_gone_is_done(bench: Bench) -> None:
+    bench.outbox._row(WorkKind.RECONCILE, UUID(int=76), bench.clock.now)
+    await bench.drain(TENANT)
+    assert bench.outbox.rows == {}
+
+
 # --- ending ----------------------------------------------------------------------------------------------------------
 
 
