@@ -1,0 +1,72 @@
+"""The demonstration from start to end on private servers; and that nothing stays behind, however a run ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.harness.servers import Servers
+from tests.journeys.installation import Installation, command, plain_environment, processes_with, until
+from tests.journeys.people import DISPATCH, RECEIPT, RETRIEVE
+
+
+def test_the_demonstration_passes_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    run = command("demo", "--json", environment={"TMPDIR": str(tmp_path)})
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+    document = json.loads(run.stdout)
+    assert document["outcome"] == "passed"
+    assert document["tamper_detected"] is True
+    assert document["seconds"] > 0
+    assert {message["tenant"] for message in document["messages"]} == {"stadt-elbtal", "landesamt-muster"}
+    expected = [set(message["expected"]) for message in document["messages"]]
+    assert {DISPATCH, RECEIPT} in expected
+    assert any(RETRIEVE in each for each in expected)
+    for message in document["messages"]:
+        assert message["id"].startswith("msg_")
+        assert message["to"]
+        assert message["recipients"]
+        passed = {proof["kind"] for proof in message["evidence"] if proof["outcome"] == "passed"}
+        assert set(message["expected"]) <= passed
+        times = [datetime.fromisoformat(event["at"]) for event in message["timeline"]]
+        assert times
+        assert all(at.tzinfo is not None for at in times)
+        assert all(event["state"] for event in message["timeline"])
+    assert processes_with(str(tmp_path)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_start_that_is_broken_off_ends_clean(by: signal.Signals, servers: Servers, tmp_path: Path) -> None:
+    starting = Installation(tmp_path, {"DEMAIL_DATABASE_URL": servers.superuser_url})
+    until(lambda: "sandbox" in starting.logs(), within_s=90)
+    assert starting.stop(by) == 0, starting.output()
+    assert starting.leftovers() == []
+    assert not starting.ready_file.exists()
+
+
+def test_without_a_database_the_fault_is_one_line_without_the_password(tmp_path: Path) -> None:
+    refused = "postgresql://somebody:a-password@127.0.0.1:1/none"
+    run = command("dev", environment={"DEMAIL_DATABASE_URL": refused, "TMPDIR": str(tmp_path)})
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("dev: no connection to the database server")
+    assert "a-password" not in run.stderr + run.stdout
+    assert "Traceback" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_for_a_pipe_is_plain_lines(tmp_path: Path) -> None:
+    """No progress bar where there is no terminal."""
+    words = [sys.executable, "-m", "demail_gateway", "dev", "--port", "99999"]
+    run = subprocess.run(
+        words, capture_output=True, text=True, env=plain_environment() | {"TMPDIR": str(tmp_path)}, timeout=60
+    )
+    assert run.returncode != 0
+    assert "\x1b[" not in run.stderr
+    assert os.listdir(tmp_path) == []
