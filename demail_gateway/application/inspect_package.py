@@ -129,9 +129,17 @@ def inspect_file(octets: bytes, tools: Tools, now: datetime, at: datetime | None
         return inspect_package(octets, tools, at)
     if octets.lstrip().startswith(b"{"):
         return inspect_journal(octets)
-    if not octets.strip():
-        raise Unreadable("empty")
+    _require_message(octets)
     return inspect_message(octets, tools, at or now)
+
+
+def _require_message(octets: bytes) -> None:
+    """Raises Unreadable for octets that are no message and do not even look like a damaged De-Mail."""
+    try:
+        read_message(octets)
+    except MalformedMessage:
+        if b"\nx-de-mail-" not in octets.lower():
+            raise Unreadable("weder De-Mail noch Nachweispaket noch Journal") from None
 
 
 def _unpacked(octets: bytes) -> dict[str, bytes]:

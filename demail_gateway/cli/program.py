@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
 from demail_gateway import __version__
 from demail_gateway.cli.administer import client_app, connection_app, key_app, tenant_app
@@ -58,7 +60,7 @@ def dev(
     from demail_gateway.cli.screen import Screen
 
     with Screen(steps=4) as screen:
-        asyncio.run(run_dev(port, ready_file, screen))
+        raise typer.Exit(asyncio.run(run_dev(port, ready_file, screen)))
 
 
 @app.command()
@@ -104,7 +106,18 @@ def migrate() -> None:
     run_migrate()
 
 
-@app.command()
+class _Verify(TyperCommand):
+    """2 means "undecided" here, so unusable arguments end with 3."""
+
+    def make_context(self, *words: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*words, **options)
+        except TyperException as error:
+            error.exit_code = 3
+            raise
+
+
+@app.command(cls=_Verify)
 def verify(
     files: Annotated[list[Path], typer.Argument(help="Nachrichten (.eml), Nachweispakete (.zip), Journal-Exporte.")],
     trust_anchor: Annotated[list[Path] | None, typer.Option(help="Vertrauensanker (PEM).")] = None,

@@ -164,3 +164,18 @@ def test_a_person_reads_german(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "durchgefallen" in text
     assert "body-hash-mismatch" in text
+
+
+@pytest.mark.parametrize("octets", [bytes(range(256)) * 4, b"%PDF-1.7\n1 0 obj\n", b"Das ist keine Nachricht.\n"])
+def test_what_is_no_message_at_all_is_unreadable_and_not_a_forgery(
+    octets: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "other"
+    file.write_bytes(octets)
+    assert verify(file) == 3
+
+
+def test_a_damaged_demail_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "damaged.eml"
+    file.write_bytes(b"\0\n" + (VECTORS / "messages/hash-sha256.eml").read_bytes())
+    assert verify(file) == 1
