@@ -37,6 +37,7 @@ from demail_gateway.cli.seed import AMT, STADT, Seeded
 from demail_gateway.cli.stack import Running, Stack
 from demail_gateway.cli.supervise import ChildFailed, StopRequested
 from demail_gateway.cli.timeline import show
+from demail_gateway.embedded import EmbeddedError
 from demail_gateway.embedded.ports import free_port
 
 PATIENCE_S = 45.0
@@ -71,7 +72,7 @@ async def run_demo(*, as_json: bool) -> int:
             sent, tampered = await _perform(screen)
         except StopRequested:
             return 130
-        except (ChildFailed, RestFailed) as error:
+        except (ChildFailed, EmbeddedError, RestFailed) as error:
             print(f"demo: {error}", file=sys.stderr)
             return 1
         seconds = time.monotonic() - begin
@@ -88,24 +89,29 @@ async def run_demo(*, as_json: bool) -> int:
 async def _perform(screen: Screen) -> tuple[list[Sent], bool]:
     async with Stack(api_port=free_port(), wanted=(STADT, AMT), step=screen.step, environ=os.environ) as stack:
         running = await stack.start()
-        town, office = running.tenants
-        screen.step("De-Mails senden")
-        async with running.client(town) as as_town, running.client(office) as as_office:
-            upload = await as_town.upload(
-                f"/v1/tenants/{town.slug}/attachments", BINARY_NAME, "application/octet-stream", binary_file()
-            )
-            sent = [
-                await _send(as_town, town, tax_notice(town.addresses[0], upload["id"]), (DISPATCH, RECEIPT)),
-                await _send(as_office, office, formal_letter(office.addresses[0]), (DISPATCH, RETRIEVE)),
-                await _send(as_office, office, encrypted_letter(office.addresses[0]), (DISPATCH, RECEIPT)),
-            ]
-            clients = [as_town, as_office, as_office]
-            screen.step("Auf verifizierte Nachweise warten")
-            await asyncio.gather(*(_wait(client, each) for client, each in zip(clients, sent, strict=True)))
-            screen.step("Nachweispakete holen und offline prüfen")
-            await asyncio.gather(*(_fetch(client, each) for client, each in zip(clients, sent, strict=True)))
-        await _check_mailboxes(running, sent)
-        return sent, _verify(running, sent)
+        return await stack.supervisor.unless_told(_show(running, screen))
+
+
+async def _show(running: Running, screen: Screen) -> tuple[list[Sent], bool]:
+    """What was sent and became of it, and whether tampering showed."""
+    town, office = running.tenants
+    screen.step("De-Mails senden")
+    async with running.client(town) as as_town, running.client(office) as as_office:
+        upload = await as_town.upload(
+            f"/v1/tenants/{town.slug}/attachments", BINARY_NAME, "application/octet-stream", binary_file()
+        )
+        sent = [
+            await _send(as_town, town, tax_notice(town.addresses[0], upload["id"]), (DISPATCH, RECEIPT)),
+            await _send(as_office, office, formal_letter(office.addresses[0]), (DISPATCH, RETRIEVE)),
+            await _send(as_office, office, encrypted_letter(office.addresses[0]), (DISPATCH, RECEIPT)),
+        ]
+        clients = [as_town, as_office, as_office]
+        screen.step("Auf verifizierte Nachweise warten")
+        await asyncio.gather(*(_wait(client, each) for client, each in zip(clients, sent, strict=True)))
+        screen.step("Nachweispakete holen und offline prüfen")
+        await asyncio.gather(*(_fetch(client, each) for client, each in zip(clients, sent, strict=True)))
+    await _check_mailboxes(running, sent)
+    return sent, _verify(running, sent)
 
 
 async def _send(client: Rest, tenant: Seeded, letter: dict[str, Any], expected: tuple[str, ...]) -> Sent:

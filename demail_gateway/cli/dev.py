@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from demail_gateway.cli.rest import RestFailed
 from demail_gateway.cli.screen import Screen
 from demail_gateway.cli.seed import BETRIEB, STADT
 from demail_gateway.cli.stack import Running, Stack
-from demail_gateway.cli.supervise import StopRequested
+from demail_gateway.cli.supervise import ChildFailed, StopRequested
+from demail_gateway.embedded import EmbeddedError
 
 
-async def run_dev(port: int, ready_file: Path | None, screen: Screen) -> None:
-    """Returns after a clean stop; whatever was started is gone then."""
+async def run_dev(port: int, ready_file: Path | None, screen: Screen) -> int:
+    """Exit code of the command: 0 after a clean stop, 1 when it cannot start. Whatever was started is gone then."""
+    try:
+        await _run(port, ready_file, screen)
+    except StopRequested:
+        return 0
+    except (ChildFailed, EmbeddedError, RestFailed) as error:
+        print(f"dev: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(port: int, ready_file: Path | None, screen: Screen) -> None:
     async with Stack(api_port=port, wanted=(STADT, BETRIEB), step=screen.step, environ=os.environ) as stack:
-        try:
-            running = await stack.start()
-        except StopRequested:
-            return
+        running = await stack.start()
 
         async def write(_restarted: str = "") -> None:
             if ready_file is not None:

@@ -30,8 +30,20 @@ class Servers:
         """Servers with durability on: fsync and synchronous commit (only the tests' fixture does without).
 
         Private servers end with the thread that starts them: call this in the main thread.
+
+        Raises:
+            EmbeddedError: a private server cannot be started, or the given one does not let us in.
         """
         private: dict[str, Postgres | Valkey] = {}
+        try:
+            return await cls._start(private, environ)
+        except BaseException:
+            for server in private.values():
+                server.stop()
+            raise
+
+    @classmethod
+    async def _start(cls, private: dict[str, Postgres | Valkey], environ: Mapping[str, str]) -> Self:
         superuser_url, redis_url = environ.get("DEMAIL_DATABASE_URL"), environ.get("DEMAIL_REDIS_URL")
         if redis_url is None:
             private["redis"] = Valkey(durable=False)

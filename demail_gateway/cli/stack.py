@@ -122,23 +122,28 @@ class Stack:
         self._step("Mandanten aufnehmen")
         base_url = f"http://127.0.0.1:{self._api_port}"
         async with Rest(base_url, operator_id, operator_secret) as operator:
-            connection = await operator.post(
-                "/v1/operator/connections",
-                {"name": "sandbox", "auth_level": "high", "profile": self._profile(sandbox, variables)},
-            )
-            tenants = await asyncio.gather(
-                *(take_on(operator, sandbox.url, connection["id"], wanted) for wanted in self._wanted)
-            )
+            connection_id, tenants = await self.supervisor.unless_told(self._take_on(operator, sandbox, variables))
         return Running(
             base_url=base_url,
             operator_id=operator_id,
             operator_secret=operator_secret,
-            tenants=tuple(tenants),
+            tenants=tenants,
             sandbox=sandbox,
             servers=servers,
-            connection_id=connection["id"],
+            connection_id=connection_id,
             crls=self.directory,
         )
+
+    async def _take_on(
+        self, operator: Rest, sandbox: SandboxFacts, variables: Mapping[str, str]
+    ) -> tuple[str, tuple[Seeded, ...]]:
+        """Id of the connection, and the tenants on it."""
+        connection = await operator.post(
+            "/v1/operator/connections",
+            {"name": "sandbox", "auth_level": "high", "profile": self._profile(sandbox, variables)},
+        )
+        taken = (take_on(operator, sandbox.url, connection["id"], wanted) for wanted in self._wanted)
+        return connection["id"], tuple(await asyncio.gather(*taken))
 
     async def watch(self, on_restart: OnRestart) -> None:
         """Keeps everything running until SIGINT or SIGTERM."""
@@ -161,7 +166,7 @@ class Stack:
         async def is_ready() -> bool:
             return ready.exists()
 
-        self.supervisor.add("sandbox", argv, _plain_environment(), is_ready)
+        self.supervisor.add("sandbox", argv, _plain_environment(), is_ready, sign=ready)
 
     def _add_gateway(self, variables: Mapping[str, str], inbound_port: int) -> None:
         environment = {**_plain_environment(), **variables}
@@ -181,8 +186,9 @@ class Stack:
             "scheduler": alive("scheduler"),
         }
         for name in PROCESSES:
-            own = {**environment, "DEMAIL_HEARTBEAT_FILE": str(self.directory / f"{name}.alive")}
-            self.supervisor.add(name, [sys.executable, "-m", "demail_gateway", name], own, ready[name])
+            sign = self.directory / f"{name}.alive"
+            own = {**environment, "DEMAIL_HEARTBEAT_FILE": str(sign)}
+            self.supervisor.add(name, [sys.executable, "-m", "demail_gateway", name], own, ready[name], sign=sign)
 
     def _variables(self, servers: Servers, inbound_port: int) -> dict[str, str]:
         """Settings of the gateway's processes; secrets as files, as in production."""

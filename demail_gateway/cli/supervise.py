@@ -27,7 +27,8 @@ Ready = Callable[[], Awaitable[bool]]
 OnRestart = Callable[[str], Awaitable[None]]
 Result = TypeVar("Result")
 
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 90.0
+"""A start takes seconds; on a machine that does much else at once it may take a minute."""
 STOP_TIMEOUT_S = 20.0
 _LOOK_EVERY_S = 0.1
 # a child that ends at once again and again is started at growing distances; well within ten seconds with its readiness
@@ -59,6 +60,7 @@ class Child:
     argv: Sequence[str | Path]
     env: Mapping[str, str]
     ready: Ready
+    sign: Path | None
     stop_timeout_s: float
     process: process.Process | None = None
 
@@ -84,10 +86,15 @@ class Supervisor:
         env: Mapping[str, str],
         ready: Ready,
         *,
+        sign: Path | None = None,
         stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
-        """A child for the next `start`; `env` is all that it gets, `ready` is asked until true."""
-        self._children.append(Child(name, argv, env, ready, stop_timeout_s))
+        """A child for the next `start`; `env` is all that it gets, `ready` is asked until true.
+
+        `sign` is a file that the child writes and `ready` looks at: it is removed before each start, so that the one
+        of a former life says nothing.
+        """
+        self._children.append(Child(name, argv, env, ready, sign, stop_timeout_s))
 
     def keep(self, name: str, server: Server) -> None:
         """A private server, started and stopped by the caller, that `watch` revives when it ends by itself."""
@@ -97,16 +104,22 @@ class Supervisor:
         """The children added since the last call up and ready: one after the other, or `together`.
 
         Raises:
-            ChildFailed: one ended or was not ready within 30 s.
+            ChildFailed: one ended or was not ready within 90 s.
             StopRequested: SIGINT or SIGTERM came meanwhile.
         """
-        await self._unless_told(self._start_all(together=together))
-        if self._told_to_stop.is_set():
+        await self.unless_told(self._start_all(together=together))
+
+    async def unless_told(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What `work` returns. Raises StopRequested, after cancelling it, when SIGINT or SIGTERM comes before."""
+        doing = asyncio.ensure_future(work)
+        await self._until_told(doing)
+        if doing.cancelled():
             raise StopRequested
+        return doing.result()
 
     async def watch(self, on_restart: OnRestart | None = None) -> None:
         """Start anew what ends by itself, then call `on_restart` with its name; returns on SIGINT or SIGTERM."""
-        await self._unless_told(self._watch_all(on_restart))
+        await self._until_told(asyncio.ensure_future(self._watch_all(on_restart)))
 
     async def stop(self) -> None:
         """End all children in reverse order; those that do not listen are killed. Twice is as good as once."""
@@ -138,8 +151,8 @@ class Supervisor:
     def _hear(self) -> None:
         (self._hurry if self._told_to_stop.is_set() else self._told_to_stop).set()
 
-    async def _unless_told(self, work: Coroutine[Any, Any, Result]) -> None:
-        doing = asyncio.ensure_future(work)
+    async def _until_told(self, doing: asyncio.Future[Any]) -> None:
+        """Until `doing` is done; when told to stop it is cancelled. Raises what it raised."""
         told = asyncio.ensure_future(self._told_to_stop.wait())
         try:
             await asyncio.wait({doing, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -165,6 +178,8 @@ class Supervisor:
         await self._until_ready(child)
 
     def _spawn(self, child: Child) -> None:
+        if child.sign is not None:
+            child.sign.unlink(missing_ok=True)
         child.process = process.spawn(child.argv, log=self.log_of(child.name), env=child.env, cwd=self._directory)
 
     async def _until_ready(self, child: Child) -> None:

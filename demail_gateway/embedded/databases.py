@@ -19,6 +19,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import asyncpg
 
+from demail_gateway.embedded.errors import EmbeddedError
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _SCRAM_ITERATIONS = 4096
 _TEMPLATE_BUSY_S = 10.0
@@ -101,8 +103,12 @@ def at_database(url: str, name: str) -> str:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Any]:
-    """One connection to `url` (asyncpg)."""
-    connection = await asyncpg.connect(url)
+    """One connection to `url` (asyncpg). Raises EmbeddedError when there is none to be had."""
+    try:
+        connection = await asyncpg.connect(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        # the class alone: texts of the library may quote the URL and with it the password
+        raise EmbeddedError(f"no connection to the database server: {type(error).__name__}") from error
     try:
         yield connection
     finally:
