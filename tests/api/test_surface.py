@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import json
 import re
@@ -108,21 +109,12 @@ def test_every_problem_has_texts_in_both_languages(code: str) -> None:
 
 
 def _made(kind: type[DemailError]) -> DemailError:
+    """An instance; facts that are not listed are short texts."""
     violation = Violation("recipient-not-demail", "SND-11", "/to/0", "de", "en")
-    arguments: dict[str, tuple[Any, ...]] = {
-        "RuleViolation": ([violation],),
-        "AddressInvalid": ("address-syntax",),
-        "MalformedMessage": ("x",),
-        "ProviderError": ("550",),
-        "ProviderRefused": ("550",),
-        "ProviderUnavailable": ("451",),
-        "ProviderOutcomeUnknown": ("cut",),
-        "Conflict": ("unheard-of",),
-        "GateNotMet": (["contact"],),
-        "Forbidden": ("messages:send",),
-        "TooManyRequests": (timedelta(seconds=3),),
-    }
-    return kind(*arguments.get(kind.__name__, ()))
+    facts: dict[str, Any] = {"violations": [violation], "missing": ["contact"], "retry_after": timedelta(seconds=3)}
+    needed = [each for each in inspect.signature(kind).parameters.values() if each.default is each.empty]
+    named = [each for each in needed if each.kind is each.POSITIONAL_OR_KEYWORD]
+    return kind(*(facts.get(each.name, "x") for each in named))
 
 
 def _tree(kind: type[DemailError]) -> list[type[DemailError]]:
@@ -317,3 +309,67 @@ async def test_the_log_has_ids_and_neither_content_nor_addresses_nor_secrets(gat
     token = await gateway.token(gateway.city)
     for secret in ("Betreff-42", "Inhalt-42", "geheim", "@", "AZ-42", token, gateway.city.secret, "Bescheid"):
         assert secret not in text
+
+
+# --- the edge as ASGI sees it
+
+
+async def test_a_caller_who_goes_away_within_its_body_gets_no_answer_and_leaves_no_error(gateway: Gateway) -> None:
+    stream = io.StringIO()
+    configure_logging("api", stream=stream)
+    token = await gateway.token(gateway.city)
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/v1/tenants/stadt-elbtal/messages",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [
+            (b"authorization", f"Bearer {token}".encode()),
+            (b"content-type", b"application/json"),
+            (b"idempotency-key", b"k"),
+        ],
+    }
+    incoming = [{"type": "http.request", "body": b'{"from"', "more_body": True}, {"type": "http.disconnect"}]
+    answered: list[Any] = []
+
+    async def receive() -> Any:
+        return incoming.pop(0)
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    await gateway.app(scope, receive, send)
+    assert answered == []
+    events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert events[-2:] == ["client_gone", "request"]
+    assert gateway.world.sent == {}
+
+
+async def test_wake_ups_are_settled_and_parts_closed_when_the_server_stops(gateway: Gateway) -> None:
+    closed: list[bool] = []
+
+    async def close() -> None:
+        closed.append(True)
+
+    app = create_app(gateway.services, gateway.metrics, json_body_bytes=1000, expose_metrics=False, close=close)
+    async with app.router.lifespan_context(app):
+        await gateway.send()
+        assert closed == []
+    assert closed == [True]
+    assert gateway.world.woken == [gateway.city.record.id]
+
+
+async def test_a_thousand_faults_are_told_in_part(gateway: Gateway) -> None:
+    answer = await gateway.send(to=list(range(1000)))
+    assert len(answer.json()["errors"]) == 100
+
+
+async def test_a_flag_is_true_or_false(gateway: Gateway) -> None:
+    answer = await gateway.call("POST", "messages?dry_run=perhaps", json=draft(gateway.city))
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/dry_run")
+    message = (await gateway.send()).json()["id"]
+    assert (await gateway.call("GET", f"messages/{message}/raw?acknowledge_risk=perhaps")).status_code == 422
