@@ -14,6 +14,7 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import bindparam, event, exc, text
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -39,6 +40,8 @@ _AWAY = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # it does not let us in
+    asyncpg.InvalidCatalogNameError,  # it is not there, e.g. during a restore
     TimeoutError,
     OSError,
 )
@@ -157,6 +160,11 @@ def translated() -> Iterator[None]:
         cause = getattr(error.orig, "__cause__", None)
         if error.connection_invalidated or isinstance(cause, _AWAY):
             raise StoreUnavailable(type(cause or error).__name__) from error
+        raise
+    except AsyncAdapt_asyncpg_dbapi.Error as error:
+        # what asyncpg raised while connecting, in the clothes of SQLAlchemy's pool
+        if isinstance(error.__cause__, _AWAY):
+            raise StoreUnavailable(type(error.__cause__).__name__) from error
         raise
 
 

@@ -270,6 +270,11 @@ async def _upload(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
     assert await stage.submissions.uploads(elbtal.scope, [facts.id]) == {}
 
 
+async def _note_refusal(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
+    await stage.submissions.note_refusal(other.scope, ["SND-11"], None, NOW)
+    assert await stage.fetch("SELECT tenant_id FROM journal_intake") == [(other.id,)]
+
+
 async def _cancel(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
     message = await stage.accept(elbtal)
     with pytest.raises(NotFound):
@@ -378,6 +383,7 @@ CALLS: dict[type, dict[str, Call]] = {
         "upload": _upload,
         "uploads": _upload,
         "cancel": _cancel,
+        "note_refusal": _note_refusal,
     },
     ports.Dispatches: {
         "claim": _claim,
