@@ -51,6 +51,7 @@ async def diagnose(settings: Settings) -> list[Diagnosis]:
         ("certificates", _certificates, "Zertifikat erneuern"),
     ]
     found = [await _looked(part, check(settings), mend) for part, check, mend in checks]
+    found.append(Diagnosis("scanner", True, "keiner: nichts wird auf Schadsoftware geprüft, Berichte sagen scan: none"))
     return found + [each async for each in _providers(settings)]
 
 

@@ -17,6 +17,7 @@ from demail_gateway.trust.revocation import read_crls
 from demail_gateway.trust.verifier import CryptographyVerifier
 from demail_gateway.trust.xmldsig import LxmlSignatures
 
+
 def inspection_tools(anchor_files: Sequence[bytes], crl_files: Sequence[bytes]) -> Tools:
     """For `verify`: trust comes from these files alone. Anchors in PEM, revocation lists in PEM or DER.
 

@@ -53,6 +53,7 @@ async def rest_services(settings: Settings, seen: Observing) -> AsyncIterator[Se
         outbound = provider(settings, seen.observe)
         wakes = waker(settings, seen.observe)
         wake_ups = WakeUps(wakes)
+        seen.observe("scanner_none")  # loudly, at every start: nothing is scanned for malware
         try:
             yield _services(settings, known, crls, wake_ups, wakes, outbound)
         finally:

@@ -102,6 +102,7 @@ async def inbound_services(settings: Settings, seen: Observing) -> tuple[Inbound
     wakes = waker(settings, seen.observe)
     stack.push_async_callback(wakes.close)
     installation = PostgresInstallation(known.engine, known.keys)
+    seen.observe("scanner_none")  # loudly, at every start: nothing is scanned for malware
     anchors = _Anchors(tls, installation, seen.observe)
     await _in_background(stack, anchors.keep())
     services = InboundServices(

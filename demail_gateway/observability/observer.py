@@ -15,6 +15,7 @@ _LEVELS: dict[str, int] = {
     "line_opened": logging.DEBUG,
     "line_closed": logging.DEBUG,
     "wake_failed": logging.WARNING,
+    "scanner_none": logging.WARNING,
     "hand_over_uncertain": logging.WARNING,
     "hand_over_held": logging.ERROR,
     "compose_failed": logging.ERROR,
