@@ -40,6 +40,15 @@ class Entry(NamedTuple):
     actor: str = SYSTEM
 
 
+class Ended(NamedTuple):
+    """The end of the open attempt of a copy, if there is one, and the provider's last word on the copy."""
+
+    copy_id: UUID
+    outcome: str
+    reply: str
+    at: datetime
+
+
 class Told(NamedTuple):
     """An event to be written."""
 
@@ -62,6 +71,7 @@ class Changes:
     removed: set[tuple[WorkKind, UUID]] = field(default_factory=set)
     reviews: dict[UUID, datetime] = field(default_factory=dict)
     journal: list[Entry] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
 
     def settle(self, standing: Standing, *, reviewing: bool = False) -> Delivery:
         """Derive a message anew and note what differs from what is stored.
@@ -96,6 +106,7 @@ class Changes:
             *columns(7, (row for each in self.messages for row in _changed_message(*each))),
             *columns(3, (row for standing, _ in self.messages for row in _changed_copies(standing))),
             *columns(8, (row for each in self.messages for row in _changed_recipients(*each))),
+            *columns(4, self.ended),
             *columns(6, ((uuid7(self.at, os.urandom(10)), *event) for event in self.events)),
             *columns(2, self.removed - self.planned.keys()),
             *columns(6, self.planned.values()),
@@ -135,49 +146,4 @@ def _changed_recipients(standing: Standing, new: Delivery) -> Iterable[tuple[Any
             yield each.id, each.state, each.reason, int(each.milestone), *times
 
 
-_WRITE = """
-WITH changed_messages AS (
-  UPDATE message m SET state = c.state, dispatched = c.dispatched, submitted_at = c.submitted_at,
-         completed_at = c.completed_at, overdue_since = c.overdue_since, held = c.held
-    FROM unnest($3::uuid[], $4::text[], $5::boolean[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
-                $9::boolean[])
-      AS c (id, state, dispatched, submitted_at, completed_at, overdue_since, held)
-   WHERE m.tenant_id = $1 AND m.id = c.id
-), changed_copies AS (
-  UPDATE message_copy m SET hand_over = c.hand_over, hand_over_at = c.at
-    FROM unnest($10::uuid[], $11::text[], $12::timestamptz[]) AS c (id, hand_over, at)
-   WHERE m.tenant_id = $1 AND m.id = c.id
-), changed_recipients AS (
-  UPDATE recipient r SET state = c.state, reason = c.reason, milestone = c.milestone, dispatched_at = c.dispatched_at,
-         delivered_at = c.delivered_at, retrieved_at = c.retrieved_at, refused_at = c.refused_at
-    FROM unnest($13::uuid[], $14::text[], $15::text[], $16::integer[], $17::timestamptz[], $18::timestamptz[],
-                $19::timestamptz[], $20::timestamptz[])
-      AS c (id, state, reason, milestone, dispatched_at, delivered_at, retrieved_at, refused_at)
-   WHERE r.tenant_id = $1 AND r.id = c.id
-), told AS (
-  INSERT INTO event (tenant_id, id, type, at, message_id, recipient_id, reference, state)
-  SELECT $1, e.id, e.type, $2, e.message_id, e.recipient_id, e.reference, e.state
-    FROM unnest($21::uuid[], $22::text[], $23::uuid[], $24::uuid[], $25::text[], $26::text[])
-      WITH ORDINALITY AS e (id, type, message_id, recipient_id, reference, state, number)
-   ORDER BY e.number
-), removed AS (
-  DELETE FROM outbox o USING unnest($27::text[], $28::uuid[]) AS r (kind, subject_id)
-   WHERE o.tenant_id = $1 AND o.kind = r.kind AND o.subject_id = r.subject_id
-), planned AS (
-  INSERT INTO outbox AS o (tenant_id, id, kind, subject_id, due_at, tries, size_bytes, trace_id, created_at)
-  SELECT $1, gen_random_uuid(), p.kind, p.subject_id, p.due_at, p.tries, p.size_bytes, p.trace_id, $2
-    FROM unnest($29::text[], $30::uuid[], $31::timestamptz[], $32::integer[], $33::bigint[], $34::text[])
-      AS p (kind, subject_id, due_at, tries, size_bytes, trace_id)
-  ON CONFLICT (tenant_id, kind, subject_id) DO UPDATE SET
-    due_at = excluded.due_at, tries = excluded.tries, lease_token = NULL, leased_until = NULL, leased_by = NULL
-), reviews AS (
-  INSERT INTO outbox AS o (tenant_id, id, kind, subject_id, due_at, created_at)
-  SELECT $1, gen_random_uuid(), 'review', r.message_id, r.due_at, $2
-    FROM unnest($35::uuid[], $36::timestamptz[]) AS r (message_id, due_at)
-  -- a review that comes too early derives the same and is planned anew: only earlier ones need a write
-  ON CONFLICT (tenant_id, kind, subject_id) DO UPDATE SET due_at = excluded.due_at WHERE o.due_at > excluded.due_at
-)
-INSERT INTO journal_intake (tenant_id, at, actor, action, object, detail)
-SELECT $1, $2, j.actor, j.action, j.object, j.detail::jsonb
-  FROM unnest($37::text[], $38::text[], $39::text[], $40::text[]) AS j (actor, action, object, detail)
-"""
+_WRITE = f"SELECT write_changes({', '.join(f'${n}' for n in range(1, 45))})"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from demail_gateway.application.ports import CopyContent, NewRecipient
 from demail_gateway.core.vocabulary import RecipientKind
 from demail_gateway.storage.contents import StoredContents, fetch_contents
-from demail_gateway.storage.envelope import TenantKeys
+from demail_gateway.storage.engine import statement_driver, tenant_driver
+from demail_gateway.storage.envelope import DataKey, TenantKeys
 from demail_gateway.storage.rows import (
     body_of_message,
     head_of_message,
@@ -21,24 +23,7 @@ from demail_gateway.storage.rows import (
     options_of,
 )
 
-_COPIES = """
-SELECT c.id, c.message_id, c.private_id, c.internet_message_id, c.content_id, m.tenant_id, m.connection_id,
-       m.account_id, a.holder, m.sender, m.options, m.signed, m.encrypted, m.split, m.created_at, m.dek, m.sealed_head,
-       m.sealed_body
-  FROM message_copy c
-  JOIN message m ON m.tenant_id = c.tenant_id AND m.id = c.message_id
-  JOIN account a ON a.tenant_id = m.tenant_id AND a.id = m.account_id
- WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])
-"""
-_RECIPIENTS = """
-SELECT message_id, id, copy_id, kind, position, address, refused_at IS NOT NULL AS refused FROM recipient
- WHERE tenant_id = $1 AND message_id = ANY($2::uuid[])
- ORDER BY array_position(ARRAY['to', 'cc', 'bcc'], kind), position
-"""
-_ATTACHMENTS = """
-SELECT message_id, position, content_id, sealed_name FROM message_attachment
- WHERE tenant_id = $1 AND message_id = ANY($2::uuid[]) ORDER BY position
-"""
+_COPIES = "SELECT * FROM copies_to_compose($1, $2)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +31,6 @@ class StoredCopies:
     """Sealed rows of copies; opened when the tenant's keys are at hand, outside the transaction."""
 
     copies: Sequence[Any]
-    recipients: dict[UUID, list[Any]]
-    attachments: dict[UUID, list[Any]]
     contents: StoredContents
 
     def deks(self) -> Iterable[bytes]:
@@ -64,11 +47,8 @@ class StoredCopies:
         key = keys.open("message", message_id, row["dek"])
         head = open_document(key, head_of_message(message_id), row["sealed_head"])
         body = open_document(key, body_of_message(message_id), row["sealed_body"])
-        names = [
-            (open_document(key, name_of_attachment(message_id, each["position"]), each["sealed_name"]), each)
-            for each in self.attachments[message_id]
-        ]
-        recipients = self.recipients[message_id]
+        refused = zip(row["recipients"], row["recipient_copies"], row["refused"], strict=True)
+        attachments = zip(*(row[name] or () for name in _ATTACHMENT), strict=True) if row["content_id"] is None else ()
         return CopyContent(
             tenant_id=row["tenant_id"],
             message_id=message_id,
@@ -89,38 +69,39 @@ class StoredCopies:
             created_at=row["created_at"],
             private_id=row["private_id"],
             internet_message_id=row["internet_message_id"],
-            recipients=tuple(_recipient(each) for each in recipients),
-            refused=frozenset(each["id"] for each in recipients if each["refused"] and each["copy_id"] == row["id"]),
+            recipients=tuple(_recipient(*each) for each in zip(*(row[name] for name in _RECIPIENT), strict=True)),
+            refused=frozenset(id_ for id_, copy_id, is_refused in refused if is_refused and copy_id == row["id"]),
             attachments=tuple(
-                (name["filename"], name["content_type"], octets[each["content_id"]]) for name, each in names
+                (*_name_and_type(key, message_id, position, sealed_name), octets[content_id])
+                for position, content_id, sealed_name in attachments
             ),
             octets=octets[row["content_id"]] if row["content_id"] else None,
         )
 
 
-async def read_copies(connection: Any, tenant_id: UUID, copy_ids: Sequence[UUID]) -> StoredCopies:
-    """Copies of outbound messages with everything of their messages, those that exist.
+async def read_copies(engine: AsyncEngine, tenant_id: UUID, copy_ids: Sequence[UUID]) -> StoredCopies:
+    """Copies of outbound messages with everything of their messages, those that exist, in the order asked for.
 
-    Attachments are not read for copies whose octets were composed by an earlier attempt, unless another copy of the
-    same message in this batch needs them.
+    One round trip, and a second one for contents: attachments, or what an earlier attempt composed from them.
     """
-    copies = await connection.fetch(_COPIES, tenant_id, list(copy_ids))
-    messages = list({row["message_id"] for row in copies})
-    to_compose = list({row["message_id"] for row in copies if row["content_id"] is None})
-    recipients = _by_message(await connection.fetch(_RECIPIENTS, tenant_id, messages))
-    attachments = _by_message(await connection.fetch(_ATTACHMENTS, tenant_id, to_compose) if to_compose else ())
+    async with statement_driver(engine) as connection:
+        copies = await connection.fetch(_COPIES, tenant_id, copy_ids)
     wanted = {row["content_id"] for row in copies if row["content_id"]}
-    wanted |= {row["content_id"] for rows in attachments.values() for row in rows}
-    contents = await fetch_contents(connection, tenant_id, list(wanted)) if wanted else StoredContents((), {})
-    return StoredCopies(copies, recipients, attachments, contents)
+    wanted |= {each for row in copies if row["content_id"] is None for each in row["attachment_contents"] or ()}
+    if not wanted:
+        return StoredCopies(copies, StoredContents((), {}))
+    async with tenant_driver(engine, tenant_id) as connection:
+        return StoredCopies(copies, await fetch_contents(connection, tenant_id, list(wanted)))
 
 
-def _by_message(rows: Iterable[Any]) -> dict[UUID, list[Any]]:
-    found: dict[UUID, list[Any]] = defaultdict(list)
-    for row in rows:
-        found[row["message_id"]].append(row)
-    return found
+_RECIPIENT = ("recipients", "recipient_copies", "kinds", "positions", "addresses")
+_ATTACHMENT = ("attachments", "attachment_contents", "sealed_names")
 
 
-def _recipient(row: Any) -> NewRecipient:
-    return NewRecipient(row["id"], row["copy_id"], RecipientKind(row["kind"]), row["position"], row["address"])
+def _recipient(recipient_id: UUID, copy_id: UUID, kind: str, position: int, address: str) -> NewRecipient:
+    return NewRecipient(recipient_id, copy_id, RecipientKind(kind), position, address)
+
+
+def _name_and_type(key: DataKey, message_id: UUID, position: int, sealed_name: bytes) -> tuple[str, str]:
+    name = open_document(key, name_of_attachment(message_id, position), sealed_name)
+    return name["filename"], name["content_type"]

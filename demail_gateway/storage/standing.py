@@ -27,36 +27,13 @@ _LOCK_MESSAGES = """
 SELECT id FROM message WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND direction = 'outbound'
  ORDER BY id FOR NO KEY UPDATE
 """
-_LOCK_MESSAGES_OF_COPIES = """
-SELECT id FROM message
- WHERE tenant_id = $1 AND id IN (SELECT message_id FROM message_copy WHERE tenant_id = $1 AND id = ANY($2::uuid[]))
- ORDER BY id FOR NO KEY UPDATE
-"""
 _LOCK_LEASED = """
 SELECT o.id
   FROM outbox o JOIN unnest($2::uuid[], $3::uuid[]) AS l (id, token) ON o.id = l.id AND o.lease_token = l.token
  WHERE o.tenant_id = $1 ORDER BY o.id FOR UPDATE OF o
 """
-_STANDINGS = """
-SELECT m.id, m.reference, m.options, m.state, m.held, m.dispatched, m.submitted_at, m.completed_at, m.overdue_since,
-       m.size_bytes, m.trace_id, c.copies, c.hand_overs, c.hand_over_ats, r.recipients, r.copies AS recipient_copies,
-       r.refused_ats, r.states, r.reasons, r.milestones, r.dispatched_ats, r.delivered_ats, r.retrieved_ats, e.facts
-  FROM message m
- CROSS JOIN LATERAL (
-   SELECT array_agg(id ORDER BY position) AS copies, array_agg(hand_over ORDER BY position) AS hand_overs,
-          array_agg(hand_over_at ORDER BY position) AS hand_over_ats
-     FROM message_copy WHERE tenant_id = $1 AND message_id = m.id) c
- CROSS JOIN LATERAL (
-   SELECT array_agg(id) AS recipients, array_agg(copy_id) AS copies, array_agg(refused_at) AS refused_ats,
-          array_agg(state) AS states, array_agg(reason) AS reasons, array_agg(milestone) AS milestones,
-          array_agg(dispatched_at) AS dispatched_ats, array_agg(delivered_at) AS delivered_ats,
-          array_agg(retrieved_at) AS retrieved_ats
-     FROM (SELECT * FROM recipient WHERE tenant_id = $1 AND message_id = m.id ORDER BY id) ordered) r
- CROSS JOIN LATERAL (
-   SELECT array_agg(fact) AS facts
-     FROM evidence WHERE tenant_id = $1 AND message_id = m.id AND fact IS NOT NULL) e
- WHERE m.tenant_id = $1 AND m.id = ANY($2::uuid[])
-"""
+_STANDINGS = "SELECT * FROM standings($1, $2)"
+_LOCKED_STANDINGS = "SELECT * FROM locked_standings($1, $2, $3, $4)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +51,8 @@ class Standing:
     facts: MessageFacts
     """`stored` and what has been learnt since."""
     evidence: tuple[EvidenceFact, ...]
+    open_attempts: frozenset[UUID]
+    """Begun and without an end on record."""
 
     def copy(self, copy_id: UUID) -> CopyFacts:
         return next(copy for copy in self.facts.copies if copy.id == copy_id)
@@ -107,11 +86,6 @@ async def lock_messages(connection: Any, tenant_id: UUID, message_ids: Sequence[
     return [row[0] for row in await connection.fetch(_LOCK_MESSAGES, tenant_id, message_ids)]
 
 
-async def lock_messages_of_copies(connection: Any, tenant_id: UUID, copy_ids: Sequence[UUID]) -> list[UUID]:
-    """Locks the messages that these copies belong to."""
-    return [row[0] for row in await connection.fetch(_LOCK_MESSAGES_OF_COPIES, tenant_id, copy_ids)]
-
-
 async def lock_leased(connection: Any, tenant_id: UUID, leases: Sequence[Lease]) -> frozenset[UUID]:
     """Locks the rows of leases that still hold; returns their work ids. The token is the fence (trap E12)."""
     ids, tokens = [lease.work_id for lease in leases], [lease.token for lease in leases]
@@ -122,6 +96,19 @@ async def fetch_standings(connection: Any, tenant_id: UUID, message_ids: Sequenc
     """What is stored of locked messages. A statement of its own after the lock, so that it sees what was waited for."""
     rows = await connection.fetch(_STANDINGS, tenant_id, message_ids)
     return {row["id"]: _standing(row) for row in rows}
+
+
+async def locked_standings(
+    connection: Any, tenant_id: UUID, copy_ids: Sequence[UUID], leases: Sequence[Lease]
+) -> tuple[list[Standing], frozenset[UUID]]:
+    """The messages of these copies, locked, and the work ids of those leases that still hold, locked after them.
+
+    One round trip, which also sets the tenant: the first statement of a transaction.
+    """
+    ids, tokens = [lease.work_id for lease in leases], [lease.token for lease in leases]
+    rows = await connection.fetch(_LOCKED_STANDINGS, tenant_id, copy_ids, ids, tokens)
+    held = rows[0]["held_works"] if rows else ()
+    return [_standing(row) for row in rows], frozenset(held)
 
 
 def _standing(row: Any) -> Standing:
@@ -143,6 +130,7 @@ def _standing(row: Any) -> Standing:
         delivery=_derived(row),
         facts=facts,
         evidence=evidence,
+        open_attempts=frozenset(row["open_attempts"] or ()),
     )
 
 
