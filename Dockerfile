@@ -31,7 +31,7 @@ WORKDIR /src
 # what the tests compare with; Debian's current versions are wanted, as on any other machine
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends openssl procps xmlsec1 \
+    && apt-get install -y --no-install-recommends curl openssl procps xmlsec1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home --shell /usr/sbin/nologin demail \
     && chown 10001:10001 /src
