@@ -26,6 +26,12 @@ connection_app = typer.Typer(help="Anbieter-Verbindungen.", no_args_is_help=True
 key_app = typer.Typer(help="S/MIME-Schlüssel der Mandanten.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON auf stdout.")]
+KeySetFile = Annotated[
+    Path | None, typer.Option(help="JWK-Set mit öffentlichen Schlüsseln.", exists=True, dir_okay=False)
+]
+CertificateFiles = Annotated[
+    list[Path] | None, typer.Option(help="Client-Zertifikat (PEM), mehrfach möglich.", exists=True, dir_okay=False)
+]
 Ask = Callable[["CommandLineAdministration"], Awaitable[Any]]
 TenantScopeName = StrEnum("TenantScopeName", [(s.name, s.value) for s in Scope if s is not Scope.OPERATOR])  # type: ignore[misc]
 
@@ -74,10 +80,38 @@ def create_client(
     name: str,
     tenant: Annotated[str | None, typer.Option(help="Kürzel oder Id; ohne: Betreiber-Client.")] = None,
     scope: Annotated[list[TenantScopeName] | None, typer.Option(help="Mehrfach möglich; ohne: alle.")] = None,
+    jwks: KeySetFile = None,
+    certificate: CertificateFiles = None,
     as_json: AsJson = False,
 ) -> None:
-    """Legt einen Client an und zeigt sein Geheimnis dieses eine Mal."""
-    _answer(lambda admin: admin.create_client(name, tenant, scope), as_json=as_json)
+    """Legt einen Client an, mit eigenem Schlüssel oder Zertifikat; sonst zeigt es dieses eine Mal sein Geheimnis.
+
+    Wo Geheimnisse nicht zugelassen sind (Wirkbetrieb, GWT-20), braucht er Schlüssel oder Zertifikat.
+    """
+    from demail_gateway.application.register import ClientKeys
+
+    keys = ClientKeys(
+        None if jwks is None else _json_object(jwks, "--jwks"), _texts(certificate or [], "--certificate")
+    )
+    _answer(lambda admin: admin.create_client(name, tenant, scope, keys), as_json=as_json)
+
+
+@client_app.command("change")
+def change_client(
+    tenant: str,
+    client: str,
+    jwks: KeySetFile = None,
+    certificate: CertificateFiles = None,
+    active: Annotated[bool | None, typer.Option("--active/--stopped", help="Freigeben oder anhalten.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ersetzt alle Schlüssel oder alle Zertifikate eines Clients, hält ihn an oder gibt ihn frei."""
+    changes: dict[str, Any] = {} if active is None else {"active": active}
+    if jwks is not None:
+        changes["jwks"] = _json_object(jwks, "--jwks")
+    if certificate:
+        changes["certificates"] = _texts(certificate, "--certificate")
+    _answer(lambda admin: admin.change_client(tenant, client, changes), as_json=as_json)
 
 
 @client_app.command("list")
@@ -102,7 +136,7 @@ def create_connection(
     as_json: AsJson = False,
 ) -> None:
     """Legt eine Anbieter-Verbindung an."""
-    document = _profile(profile)
+    document = _json_object(profile, "PROFILE")
     _answer(lambda admin: admin.create_connection(name, auth_level, document), as_json=as_json)
 
 
@@ -159,14 +193,21 @@ def _answer(ask: Ask, *, as_json: bool) -> None:
         _print(found)
 
 
-def _profile(path: Path) -> dict[str, Any]:
+def _json_object(path: Path, hint: str) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise typer.BadParameter("kein JSON", param_hint="PROFILE") from None
+    except (ValueError, RecursionError):
+        raise typer.BadParameter("kein JSON", param_hint=hint) from None
     if not isinstance(document, dict):
-        raise typer.BadParameter("kein JSON-Objekt", param_hint="PROFILE")
+        raise typer.BadParameter("kein JSON-Objekt", param_hint=hint)
     return document
+
+
+def _texts(paths: list[Path], hint: str) -> list[str]:
+    try:
+        return [path.read_text(encoding="utf-8") for path in paths]
+    except ValueError:
+        raise typer.BadParameter("kein Text", param_hint=hint) from None
 
 
 def _print(found: Any) -> None:

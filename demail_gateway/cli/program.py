@@ -52,7 +52,7 @@ def demo(as_json: Annotated[bool, typer.Option("--json", help="Ein JSON-Dokument
 
 @app.command()
 def dev(
-    port: Annotated[int, typer.Option(help="Port der REST-Schnittstelle.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port der REST-Schnittstelle.", min=1, max=65535)] = 8080,
     ready_file: Annotated[Path | None, typer.Option(help="JSON-Datei, die geschrieben wird, wenn alles läuft.")] = None,
 ) -> None:
     """Die ganze Installation im Vordergrund, mit zwei Testmandanten und dem Sandbox-Anbieter."""

@@ -79,6 +79,7 @@ class Stack:
         self._step = step
         self._environ = environ
         self.directory = Path(tempfile.mkdtemp(prefix="demail-run-"))
+        (self.directory / _TEMPORARY).mkdir()
         self.supervisor = Supervisor(self.directory)
         self._servers: Servers | None = None
 
@@ -166,10 +167,10 @@ class Stack:
         async def is_ready() -> bool:
             return ready.exists()
 
-        self.supervisor.add("sandbox", argv, _plain_environment(), is_ready, sign=ready)
+        self.supervisor.add("sandbox", argv, self._child_environment(), is_ready, sign=ready)
 
     def _add_gateway(self, variables: Mapping[str, str], inbound_port: int) -> None:
-        environment = {**_plain_environment(), **variables}
+        environment = {**self._child_environment(), **variables}
 
         def alive(name: str) -> Callable[[], Awaitable[bool]]:
             heartbeat = self.directory / f"{name}.alive"
@@ -189,6 +190,14 @@ class Stack:
             sign = self.directory / f"{name}.alive"
             own = {**environment, "DEMAIL_HEARTBEAT_FILE": str(sign)}
             self.supervisor.add(name, [sys.executable, "-m", "demail_gateway", name], own, ready[name], sign=sign)
+
+    def _child_environment(self) -> dict[str, str]:
+        """What a child needs of our environment; none of our variables, which would reach it twice.
+
+        Its temporary files lie in our directory and go with it, also those of a child that was killed.
+        """
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("DEMAIL_")}
+        return {**plain, "TMPDIR": str(self.directory / _TEMPORARY)}
 
     def _variables(self, servers: Servers, inbound_port: int) -> dict[str, str]:
         """Settings of the gateway's processes; secrets as files, as in production."""
@@ -262,15 +271,11 @@ class Stack:
         return load_settings(variables)
 
 
+_TEMPORARY = "tmp"
 _MAY_BE_CHANGED = frozenset(
     {*SHORT_WAITS, "WORKER_PROCESSES", "DATABASE_POOL", "LOG_LEVEL", "WAITING_TIME_S", "ALLOW_PLAIN_SMTP"}
 )
 """Settings of a test installation that its environment may set otherwise."""
-
-
-def _plain_environment() -> dict[str, str]:
-    """What a child needs of our environment; none of our variables, which would reach it twice."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("DEMAIL_")}
 
 
 def _write_private(path: Path, octets: bytes) -> None:
