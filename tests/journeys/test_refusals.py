@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from tests.journeys.installation import until
 from tests.journeys.people import CITIZENS, WITH_ALL_PROOFS, Application, Sandbox, as_attachment
 
 REFUSALS: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "foreign sender": ({"from": "service@stadtwerke-elbtal.de-mail.de"}, 422, "sender-not-authorised", "SND-10"),
     "no De-Mail": ({"to": ["erika@example.com"]}, 422, "recipient-not-demail", "SND-11"),
     "mixed": ({"cc": ["erika@example.com"]}, 422, "recipient-not-demail", "SND-11"),
-    "no address": ({"to": ["kein Empfänger"]}, 422, "recipient-invalid", None),
+    "no address": ({"to": ["kein Empfänger"]}, 422, "recipient-invalid", "ADR-3"),
     "nobody": ({"to": []}, 422, "invalid-message", "SND-23"),
     "answers elsewhere": ({"reply_to": "erika@example.com"}, 422, "reply-to-not-demail", "SND-12"),
     "answers not polled": ({"reply_to": f"fremd{CITIZENS}"}, 422, "reply-to-not-polled", "SND-13"),
@@ -111,8 +112,11 @@ def test_what_waits_can_be_withdrawn_and_what_has_left_cannot(town: Application,
     sandbox.outage(30)
     try:
         message_id = town.send(address)
-        cancelled = town.request("POST", f"messages/{message_id}/cancel")
-        assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+        # not while an attempt is under way: that it transfers nothing is known at its end
+        cancelled = until(
+            lambda: town.request("POST", f"messages/{message_id}/cancel"), lambda seen: seen.status_code != 409
+        )
+        assert (cancelled.status_code, cancelled.json().get("state")) == (200, "cancelled")
     finally:
         sandbox.outage(0)
     sent_id = town.send(f"kept{CITIZENS}")
@@ -122,7 +126,7 @@ def test_what_waits_can_be_withdrawn_and_what_has_left_cannot(town: Application,
     again = town.request("POST", f"messages/{message_id}/cancel")
     assert (again.status_code, again.json()["code"]) == (409, "not-cancellable")
     assert town.message(message_id)["state"] == "cancelled"
-    assert town.events(message_id) == ["message.queued", "message.cancelled"]
+    assert town.events(message_id)[-1] == "message.cancelled"
     assert sandbox.mailbox(address) == []
 
 
