@@ -24,7 +24,7 @@ def variable(field: str) -> str:
 
 
 def default_text(value: object) -> str:
-    if value is None or value is PydanticUndefined:
+    if value is None or value is PydanticUndefined or value == ():
         return "–"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
