@@ -3,7 +3,8 @@
 As in 0004 the functions run with the caller's rights under row-level security and set the tenant first. They look rows
 up one by one, by their keys, in loops and lateral sub-selects with `OFFSET 0`: a join against an array would be planned
 from what is known of the tables' sizes. A queue is empty one moment and long the next, and before the first ANALYZE
-nothing is known; then the plan, which a connection keeps, reads every row of the tenant for each small batch.
+nothing is known; then the plan, which a connection keeps, reads every row of the tenant for each small batch. Plans are
+generic as in 0004.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ CREATE FUNCTION claim_work(
   p_tenant uuid, p_kinds text[], p_now timestamptz, p_limit integer, p_until timestamptz, p_worker text, p_bytes bigint
 )
 RETURNS TABLE (id uuid, kind text, subject_id uuid, lease_token uuid, tries integer, trace_id text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   v_picked record;
 BEGIN
   PERFORM set_config('demail.tenant_id', p_tenant::text, true);
+  -- a claim need not survive a crash of the server: without its lease nothing is begun, and the row is open again
+  PERFORM set_config('synchronous_commit', 'off', true);
   FOR v_picked IN
     WITH picked AS (
       SELECT o.*, k.rank
@@ -58,7 +61,7 @@ RETURNS TABLE (
   recipients uuid[], recipient_copies uuid[], kinds text[], positions integer[], addresses text[], refused boolean[],
   attachments integer[], attachment_contents uuid[], sealed_names bytea[]
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM set_config('demail.tenant_id', p_tenant::text, true);
@@ -95,7 +98,7 @@ CREATE FUNCTION begin_attempts(
   p_sealed_datas bytea[]
 )
 RETURNS TABLE (copy_id uuid, content_id uuid)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   n integer;
@@ -138,7 +141,7 @@ COLUMNS = """
 STANDINGS = """
 CREATE FUNCTION standings(p_tenant uuid, p_messages uuid[])
 RETURNS TABLE (COLUMNS)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
@@ -173,7 +176,7 @@ $$
 LOCKED_STANDINGS = """
 CREATE FUNCTION locked_standings(p_tenant uuid, p_copies uuid[], p_works uuid[], p_tokens uuid[])
 RETURNS TABLE (COLUMNS, held_works uuid[])
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   v_messages uuid[];
@@ -221,7 +224,7 @@ CREATE FUNCTION write_changes(
   p_actors text[], p_actions text[], p_objects text[], p_details text[]
 )
 RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   FOR n IN 1..cardinality(p_messages) LOOP
     UPDATE message SET state = p_states[n], dispatched = p_dispatched[n], submitted_at = p_submitted_ats[n],
