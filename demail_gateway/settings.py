@@ -11,11 +11,25 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from demail_gateway.tenancy.client_authentication import ClientAuthentication, default_methods
 
 PREFIX = "DEMAIL_"
 MIB = 1 << 20
@@ -47,8 +61,23 @@ def _octets32(value: Any) -> Any:
     return octets
 
 
+def _listed(value: Any) -> Any:
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _not_everybody(networks: tuple[Network, ...]) -> tuple[Network, ...]:
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("must not name all addresses")
+    return networks
+
+
 PostgresUrl = Annotated[SecretStr, BeforeValidator(_plain_postgresql)]
 Key32 = Annotated[SecretBytes, BeforeValidator(_octets32)]
+
+
+Network = IPv4Network | IPv6Network
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_listed), AfterValidator(_not_everybody)]
+Methods = Annotated[frozenset[ClientAuthentication], BeforeValidator(_listed), Field(min_length=1)]
 
 
 class Settings(BaseModel):
@@ -91,6 +120,14 @@ class Settings(BaseModel):
     upload_bytes: int = Field(64 * MIB, ge=64 * 1024)
     """Largest single upload."""
     token_lifetime_s: int = Field(900, ge=60, le=900)
+    client_authentication: Methods | None = None
+    """How clients may prove themselves where their tenant's policy says nothing, comma separated; the operator's
+    clients, too. Not set: by keys alone in `production`, else also by secret (GWT-20, GWT-25)."""
+    trusted_proxies: Networks = ()
+    """Addresses or networks, comma separated, of the reverse proxies that end TLS; what they say of a client is
+    believed: its address (`X-Forwarded-For`) and its certificate."""
+    client_certificate_header: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
+    """Header in which they hand on the client's certificate, replacing whatever the client has sent."""
 
     inbound_host: str = "127.0.0.1"
     inbound_port: int = Field(8465, ge=0, le=65535)
@@ -130,6 +167,17 @@ class Settings(BaseModel):
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     allow_plain_smtp: bool = False
     """Connections without TLS, for `bench` alone."""
+
+    @field_validator("client_certificate_header")
+    @classmethod
+    def _from_a_proxy(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not info.data.get("trusted_proxies"):
+            raise ValueError("needs DEMAIL_TRUSTED_PROXIES: anybody else could send this header")
+        return value
+
+    @property
+    def client_methods(self) -> frozenset[ClientAuthentication]:
+        return self.client_authentication or default_methods(self.environment)
 
     def need(self, *names: str) -> None:
         """Raises ConfigurationError naming every one of `names` that is not set."""

@@ -10,6 +10,7 @@ import uvloop
 from prometheus_client import start_http_server
 
 from demail_gateway.api.app import create_app
+from demail_gateway.api.proxies import Proxies
 from demail_gateway.bootstrap.parts import observing
 from demail_gateway.bootstrap.rest import rest_services
 from demail_gateway.settings import Settings, entry_settings
@@ -21,7 +22,13 @@ async def serve(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         services = await stack.enter_async_context(rest_services(settings, seen))
         expose = settings.metrics_port is None and settings.environment != "production"
-        app = create_app(services, seen.metrics, json_body_bytes=settings.json_body_bytes, expose_metrics=expose)
+        app = create_app(
+            services,
+            seen.metrics,
+            json_body_bytes=settings.json_body_bytes,
+            expose_metrics=expose,
+            proxies=Proxies(settings.trusted_proxies, settings.client_certificate_header),
+        )
         if settings.metrics_port is not None:
             server, _ = start_http_server(settings.metrics_port, settings.api_host, seen.metrics.registry)
             stack.callback(server.shutdown)
@@ -35,6 +42,8 @@ async def serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            # `Proxies` asks who the peer really is; the server must not put another address in its place
+            proxy_headers=False,
             timeout_graceful_shutdown=30,
         )
         await uvicorn.Server(config).serve()

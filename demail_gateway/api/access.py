@@ -8,7 +8,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from demail_gateway.api.edge import note
-from demail_gateway.api.requests import bearer_of, services_of
+from demail_gateway.api.requests import caller_of, services_of
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import OperatorScope, Scope, TenantScope
 
@@ -20,7 +20,7 @@ class TenantAccess:
         self.scopes = scopes
 
     async def __call__(self, request: Request, tenant: str) -> TenantScope:
-        scope = await services_of(request).access.tenant(bearer_of(request), tenant, *self.scopes)
+        scope = await services_of(request).access.tenant(caller_of(request), tenant, *self.scopes)
         note(request, tenant=format_id(Prefix.TENANT, scope.tenant_id))
         return scope
 
@@ -31,7 +31,7 @@ class OperatorAccess:
     scopes = (Scope.OPERATOR,)
 
     async def __call__(self, request: Request) -> OperatorScope:
-        return await services_of(request).access.operator(bearer_of(request))
+        return await services_of(request).access.operator(caller_of(request))
 
 
 SENDER = TenantAccess(Scope.MESSAGES_SEND)

@@ -17,6 +17,7 @@ from demail_gateway.api.edge import Edge
 from demail_gateway.api.faults import faults_of
 from demail_gateway.api.openapi import build_openapi
 from demail_gateway.api.problems import Problem, problem_response
+from demail_gateway.api.proxies import DIRECT, Proxies
 from demail_gateway.api.routes import (
     content,
     evidence,
@@ -58,12 +59,14 @@ def create_app(
     *,
     json_body_bytes: int,
     expose_metrics: bool,
+    proxies: Proxies = DIRECT,
     close: Callable[[], Any] | None = None,
 ) -> FastAPI:
     """The application.
 
     `json_body_bytes` bounds the body of a submission; `expose_metrics` puts /metrics on this port, which production
-    does not (it has a port of its own); `close` is awaited when the server stops.
+    does not (it has a port of its own); `proxies` are those whose word on a client is believed; `close` is awaited when
+    the server stops.
     """
 
     @asynccontextmanager
@@ -84,6 +87,7 @@ def create_app(
     )
     app.state.services = services
     app.state.metrics = metrics
+    app.state.proxies = proxies
     app.state.json_body_bytes = json_body_bytes
     for router in (*_ROUTERS, *([health.metrics_router] if expose_metrics else [])):
         # each router carries its prefix; taken over flat, a request is matched in one list

@@ -267,17 +267,28 @@ class AddressList(AnswerBody):
     next_cursor: str | None
 
 
+class ClientCertificateDocument(AnswerBody):
+    sha256: str = Field(description="Over the DER, hex")
+    issuer: str
+    serial: str = Field(description="Hex")
+    not_before: datetime
+    not_after: datetime
+
+
 class ClientDocument(AnswerBody):
     id: str = Field(examples=[f"cli_{EXAMPLE}"])
     name: str
     scopes: list[str]
     active: bool
     created_at: datetime
+    has_secret: bool
+    jwks: dict[str, Any] | None = Field(description="Public keys (RFC 7517)")
+    certificates: list[ClientCertificateDocument]
 
 
 class NewClientDocument(ClientDocument):
     client_id: str = Field(description="The same as id, by the name that OAuth 2.0 gives it")
-    client_secret: str = Field(description="Shown once")
+    client_secret: str | None = Field(description="Shown once; null for a client with keys or certificates")
 
 
 class ClientList(AnswerBody):

@@ -173,6 +173,7 @@ def _security_schemes() -> Json:
             "flows": {"clientCredentials": flow},
         },
         "client": {"type": "http", "scheme": "basic", "description": "client_id and client_secret"},
+        "certificate": {"type": "mutualTLS", "description": "A registered certificate, and client_id in the form"},
     }
 
 

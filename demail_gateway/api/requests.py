@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from demail_gateway.api.faults import faults_of
 from demail_gateway.api.problems import Problem
+from demail_gateway.api.proxies import Proxies
+from demail_gateway.application.authenticate import Caller
 from demail_gateway.application.once import Answer
 from demail_gateway.application.ports import IdempotencyKey, StoredAnswer
 from demail_gateway.application.services import Services
@@ -31,10 +33,16 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def bearer_of(request: Request) -> str | None:
-    """The bearer token (RFC 6750 §2.1), or None."""
+def proxies_of(request: Request) -> Proxies:
+    proxies: Proxies = request.app.state.proxies
+    return proxies
+
+
+def caller_of(request: Request) -> Caller:
+    """The bearer token (RFC 6750 §2.1), and the certificate that it may be bound to."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    bearer = token.strip() if scheme.lower() == "bearer" else None
+    return Caller(bearer, proxies_of(request).certificate_sha256(request))
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:

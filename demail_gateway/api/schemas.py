@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from demail_gateway.api.fields import AccountId, AttachmentId, ConnectionId, Line, Name
 from demail_gateway.core.options import OPTION_NAMES, PROFILES
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
+from demail_gateway.tenancy.client_authentication import EVERY_METHOD
 from demail_gateway.tenancy.lifecycle import PERMISSIONS, TenantState, TransitionReason
 from demail_gateway.tenancy.scope import TENANT_SCOPES
 
@@ -126,6 +127,10 @@ class TenantRequest(RequestBody):
     public_body: bool
 
 
+MethodName = Literal["client_secret_basic", "private_key_jwt", "tls_client_auth"]
+assert set(MethodName.__args__) == {str(method) for method in EVERY_METHOD}  # type: ignore[attr-defined]
+
+
 class PolicyRequest(RequestBody):
     """Tenant's policy; null removes an entry (RFC 7396)."""
 
@@ -136,6 +141,9 @@ class PolicyRequest(RequestBody):
     recipients: Annotated[int, Field(ge=1, le=2**31)] | None = None
     messages_per_day: Annotated[int, Field(ge=0, le=2**31)] | None = None
     recipients_per_day: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    client_authentication: Annotated[list[MethodName], Field(min_length=1, max_length=10)] | None = Field(
+        default=None, description="How clients may prove themselves (GWT-20); null: as the installation says"
+    )
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -226,15 +234,46 @@ TenantScopeName = Literal[
 assert set(TenantScopeName.__args__) == {str(scope) for scope in TENANT_SCOPES}  # type: ignore[attr-defined]
 
 
+def _pem(value: str) -> str:
+    if not value.lstrip().startswith("-----BEGIN CERTIFICATE-----"):
+        raise PydanticCustomError("not_a_certificate", "not a certificate in PEM")
+    return value
+
+
+Pem = Annotated[str, Field(max_length=65_536, description="A certificate in PEM"), AfterValidator(_pem)]
+
+
+class KeySetRequest(RequestBody):
+    """A JWK set (RFC 7517); members of a key that are not needed are left out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"keys": [{"kty": "EC", "crv": "P-256", "kid": "2026-11", "x": "…", "y": "…"}]}]
+        }
+    )
+
+    keys: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10)]
+
+
+ClientCertificates = Annotated[
+    list[Pem],
+    Field(max_length=5, description="For tls_client_auth and bound tokens; two while one is renewed (GWT-21)"),
+]
+
+
 class ClientRequest(RequestBody):
     name: Name
     scopes: Annotated[list[TenantScopeName], Field(min_length=1, max_length=20)]
+    jwks: KeySetRequest | None = Field(default=None, description="Public keys for private_key_jwt")
+    certificates: ClientCertificates = []
 
 
 class ClientChanges(Changes):
     name: Name = ""
     scopes: Annotated[list[TenantScopeName], Field(max_length=20)] = []
     active: bool = True
+    jwks: KeySetRequest | None = Field(default=None, description="All keys of the client; null removes them")
+    certificates: ClientCertificates = []
 
 
 class SenderRequest(RequestBody):
@@ -249,15 +288,6 @@ class SenderRequest(RequestBody):
 class KeyRequest(RequestBody):
     algorithm: Literal["rsa-3072", "p256"] = "rsa-3072"
     address: Annotated[Line, Field(max_length=253)] | None = None
-
-
-def _pem(value: str) -> str:
-    if not value.lstrip().startswith("-----BEGIN CERTIFICATE-----"):
-        raise PydanticCustomError("not_a_certificate", "not a certificate in PEM")
-    return value
-
-
-Pem = Annotated[str, Field(max_length=65_536, description="A certificate in PEM"), AfterValidator(_pem)]
 
 
 class CertificateRequest(RequestBody):

@@ -1,9 +1,11 @@
-"""The operator's work on tenants, accounts, addresses, clients, senders and connections (GWT-30, GWT-60 to GWT-62)."""
+"""The operator's work on tenants, accounts, addresses, senders and connections (GWT-30, GWT-60 to GWT-62).
+
+Clients are registered in `register`, keys certified in `certify`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,6 @@ from demail_gateway.application.ports import (
     AddressRecord,
     Administration,
     CheckProfile,
-    ClientSummary,
     Clock,
     Connection,
     Page,
@@ -23,18 +24,9 @@ from demail_gateway.core.address import is_system_local_part, parse_address
 from demail_gateway.core.errors import AddressInvalid, Conflict, NotFound, RuleViolation, Violation
 from demail_gateway.core.options import OPTION_NAMES
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
-from demail_gateway.tenancy.credentials import SECRET_OCTETS, secret_digest, secret_text
 from demail_gateway.tenancy.identifiers import uuid7
 from demail_gateway.tenancy.lifecycle import TenantState, TransitionReason, check_transition, effects_after
-from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope, Scope
-
-
-@dataclass(frozen=True, slots=True)
-class NewClient:
-    """A client with its secret, which is shown this once."""
-
-    summary: ClientSummary
-    secret: str
+from demail_gateway.tenancy.scope import OperatorScope
 
 
 class Administer:
@@ -162,35 +154,7 @@ class Administer:
         await self._administration.tenant(scope, tenant_id)
         return await self._administration.addresses(scope, tenant_id)
 
-    # --- clients and the matrix
-
-    async def create_client(
-        self, scope: OperatorScope, tenant_id: UUID, name: str, scopes: frozenset[Scope]
-    ) -> NewClient:
-        """A client that may do nothing yet: no sender address is permitted (GWT-30). Raises NotFound."""
-        await self._administration.tenant(scope, tenant_id)
-        secret = secret_text(self._randomness(SECRET_OCTETS))
-        summary = ClientSummary(self._id(), tenant_id, name, scopes & TENANT_SCOPES, True, self._clock())
-        created = await self._administration.create_client(scope, summary, secret_digest(secret))
-        return NewClient(created, secret)
-
-    async def create_operator_client(self, scope: OperatorScope, name: str) -> NewClient:
-        """A client of the operator, with the scope `operator` and no tenant."""
-        secret = secret_text(self._randomness(SECRET_OCTETS))
-        summary = ClientSummary(self._id(), None, name, frozenset({Scope.OPERATOR}), True, self._clock())
-        created = await self._administration.create_client(scope, summary, secret_digest(secret))
-        return NewClient(created, secret)
-
-    async def clients(self, scope: OperatorScope, tenant_id: UUID) -> tuple[ClientSummary, ...]:
-        """Raises NotFound."""
-        await self._administration.tenant(scope, tenant_id)
-        return await self._administration.clients(scope, tenant_id)
-
-    async def change_client(
-        self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, changes: Mapping[str, Any]
-    ) -> ClientSummary:
-        """Changes name, scopes or active; a stopped client's tokens end within 30 s (GWT-40). Raises NotFound."""
-        return await self._administration.change_client(scope, tenant_id, client_id, changes, self._clock())
+    # --- the matrix of senders
 
     async def permit_sender(
         self,
@@ -207,7 +171,7 @@ class Administer:
             NotFound: tenant, client or address.
         """
         found = await self._address(scope, tenant_id, address)
-        if client_id not in {client.id for client in await self.clients(scope, tenant_id)}:
+        if client_id not in {client.id for client in await self._administration.clients(scope, tenant_id)}:
             raise NotFound
         permitted = None if options is None else frozenset(options) & frozenset(OPTION_NAMES)
         await self._administration.permit_sender(

@@ -27,6 +27,7 @@ from demail_gateway.core.vocabulary import (
     RecipientKind,
     RecipientState,
 )
+from demail_gateway.tenancy.client_authentication import ClientAuthentication, PinnedCertificate
 from demail_gateway.tenancy.scope import OperatorScope, Scope, TenantScope
 
 # --- who calls -------------------------------------------------------------------------------------------------------
@@ -41,10 +42,16 @@ class ClientRecord:
     """None: an operator's client."""
     tenant_slug: str | None
     scopes: frozenset[Scope]
-    secret_sha256: bytes
+    secret_sha256: bytes | None
+    """None: the client has no secret."""
     active: bool
     locked_until: datetime | None
     """Growing lock after three wrong secrets in a row from one source (GWT-23)."""
+    jwks: Mapping[str, Any] | None = None
+    """Public keys of the client (RFC 7517)."""
+    certificates: tuple[PinnedCertificate, ...] = ()
+    methods: frozenset[ClientAuthentication] | None = None
+    """What its tenant's policy permits (GWT-20); None: nothing is said, the installation's default holds."""
 
 
 class Clients(Protocol):
@@ -53,7 +60,11 @@ class Clients(Protocol):
         ...
 
     async def record_attempt(self, client_id: UUID, source: str, ok: bool, now: datetime) -> datetime | None:
-        """Counts a secret's check; returns until when the client is locked for `source`, or None."""
+        """Counts a check of credentials; returns until when the client is locked for `source`, or None."""
+        ...
+
+    async def use_assertion(self, client_id: UUID, jti_sha256: bytes, expires_at: datetime, now: datetime) -> bool:
+        """Remembers a client's assertion until it ends; False: it has been used before."""
         ...
 
 
@@ -753,6 +764,13 @@ class ClientSummary:
     scopes: frozenset[Scope]
     active: bool
     created_at: datetime
+    has_secret: bool = True
+    jwks: Mapping[str, Any] | None = None
+    certificates: tuple[PinnedCertificate, ...] = ()
+
+
+ReadPinnedCertificate = Callable[[str], PinnedCertificate]
+"""Reads a client's certificate in PEM. Raises CertificateMalformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -830,7 +848,7 @@ class Administration(Protocol):
     async def addresses(self, scope: OperatorScope, tenant_id: UUID) -> tuple[AddressRecord, ...]: ...
 
     async def create_client(
-        self, scope: OperatorScope, client: ClientSummary, secret_sha256: bytes
+        self, scope: OperatorScope, client: ClientSummary, secret_sha256: bytes | None
     ) -> ClientSummary: ...
 
     async def clients(self, scope: OperatorScope, tenant_id: UUID) -> tuple[ClientSummary, ...]: ...

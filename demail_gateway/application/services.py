@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from demail_gateway.application.administer import Administer
 from demail_gateway.application.attach import Attach
-from demail_gateway.application.authenticate import Access, IssueToken
+from demail_gateway.application.authenticate import Access
 from demail_gateway.application.certify import Certify
+from demail_gateway.application.issue_token import IssueToken
 from demail_gateway.application.once import Once
 from demail_gateway.application.ports import Randomness
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
+from demail_gateway.application.register import Register
 from demail_gateway.application.submit import Submit
 
 
@@ -38,6 +40,7 @@ class Services:
     read: Read
     prove: Prove
     administer: Administer
+    register: Register
     certify: Certify
     randomness: Randomness
     probes: Mapping[str, Probe]

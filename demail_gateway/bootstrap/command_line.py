@@ -13,14 +13,17 @@ from uuid import UUID
 from demail_gateway.application.administer import Administer
 from demail_gateway.application.certify import Certify
 from demail_gateway.application.ports import ClientSummary, Connection, KeyRecord, TenantRecord
+from demail_gateway.application.register import NO_KEYS, ClientKeys, Register
 from demail_gateway.bootstrap.parts import store, utc_now
 from demail_gateway.core.errors import NotFound
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.providers.profile import parse_profile
 from demail_gateway.settings import Settings
 from demail_gateway.storage.administration import PostgresAdministration
+from demail_gateway.tenancy.client_authentication import PinnedCertificate
 from demail_gateway.tenancy.identifiers import Prefix, format_id, parse_id
 from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope, Scope
+from demail_gateway.trust.client_certificates import read_pinned_certificate
 from demail_gateway.trust.workshop import SoftwareWorkshop
 
 COMMAND_LINE = OperatorScope(UUID("00000000-0000-7000-8000-00000000c11e"))
@@ -38,6 +41,7 @@ async def administration(settings: Settings) -> AsyncIterator[CommandLineAdminis
 
         yield CommandLineAdministration(
             Administer(adapter, check_profile, utc_now, os.urandom),
+            Register(adapter, read_pinned_certificate, settings.client_methods, utc_now, os.urandom),
             Certify(adapter, SoftwareWorkshop(), utc_now, os.urandom),
         )
 
@@ -45,13 +49,18 @@ async def administration(settings: Settings) -> AsyncIterator[CommandLineAdminis
 class CommandLineAdministration:
     """Tenants are named by id or slug; answers are JSON values. Raises as the use cases do."""
 
-    def __init__(self, administer: Administer, certify: Certify) -> None:
+    def __init__(self, administer: Administer, register: Register, certify: Certify) -> None:
         self._administer = administer
+        self._register = register
         self._certify = certify
 
     async def create_operator(self, name: str) -> tuple[str, str]:
-        """Id and secret of a new client with the scope `operator`."""
-        made = await self._administer.create_operator_client(COMMAND_LINE, name)
+        """Id and secret of a new client with the scope `operator`.
+
+        Raises RuleViolation where secrets are not permitted (GWT-20).
+        """
+        made = await self._register.create_operator_client(COMMAND_LINE, name)
+        assert made.secret is not None, "a client without keys has a secret"
         return format_id(Prefix.CLIENT, made.summary.id), made.secret
 
     async def tenants(self) -> list[dict[str, Any]]:
@@ -80,16 +89,26 @@ class CommandLineAdministration:
         }
 
     async def clients(self, named: str) -> list[dict[str, Any]]:
-        return [_client(each) for each in await self._administer.clients(COMMAND_LINE, await self._tenant_id(named))]
+        return [_client(each) for each in await self._register.clients(COMMAND_LINE, await self._tenant_id(named))]
 
-    async def create_client(self, name: str, tenant: str | None, scopes: Sequence[str] | None) -> dict[str, Any]:
+    async def create_client(
+        self, name: str, tenant: str | None, scopes: Sequence[str] | None, keys: ClientKeys = NO_KEYS
+    ) -> dict[str, Any]:
+        """Without a tenant one of the operator; `secret` is null for a client with keys."""
         if tenant is None:
-            client_id, secret = await self.create_operator(name)
-            return {"id": client_id, "name": name, "scopes": [str(Scope.OPERATOR)], "secret": secret}
-        chosen = frozenset(map(Scope, scopes)) if scopes else TENANT_SCOPES
-        tenant_id = await self._tenant_id(tenant)
-        made = await self._administer.create_client(COMMAND_LINE, tenant_id, name, chosen)
+            made = await self._register.create_operator_client(COMMAND_LINE, name, keys)
+        else:
+            chosen = frozenset(map(Scope, scopes)) if scopes else TENANT_SCOPES
+            tenant_id = await self._tenant_id(tenant)
+            made = await self._register.create_client(COMMAND_LINE, tenant_id, name, chosen, keys)
         return {**_client(made.summary), "secret": made.secret}
+
+    async def change_client(self, tenant: str, client: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        client_id = parse_id(Prefix.CLIENT, client)
+        if client_id is None:
+            raise NotFound
+        tenant_id = await self._tenant_id(tenant)
+        return _client(await self._register.change_client(COMMAND_LINE, tenant_id, client_id, changes))
 
     async def connections(self) -> list[dict[str, Any]]:
         return [_plain(each, Prefix.CONNECTION) for each in await self._administer.connections(COMMAND_LINE)]
@@ -136,7 +155,17 @@ def _tenant(tenant: TenantRecord) -> dict[str, Any]:
 
 
 def _client(client: ClientSummary) -> dict[str, Any]:
-    return _plain(client, Prefix.CLIENT)
+    shown = {**_plain(client, Prefix.CLIENT), "certificates": [_certificate(each) for each in client.certificates]}
+    return {name: value for name, value in shown.items() if name != "tenant_id" or value is not None}
+
+
+def _certificate(pinned: PinnedCertificate) -> dict[str, Any]:
+    return {
+        "sha256": pinned.sha256.hex(),
+        "issuer": pinned.issuer,
+        "serial": pinned.serial,
+        "not_after": pinned.not_after.isoformat(),
+    }
 
 
 def _key(key: KeyRecord) -> dict[str, Any]:

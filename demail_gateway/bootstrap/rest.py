@@ -9,14 +9,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from demail_gateway.application.access_tokens import TokenIssuer
 from demail_gateway.application.administer import Administer
 from demail_gateway.application.attach import Attach
-from demail_gateway.application.authenticate import Access, IssueToken, TokenIssuer
+from demail_gateway.application.authenticate import Access
 from demail_gateway.application.certify import Certify
+from demail_gateway.application.issue_token import IssueToken
 from demail_gateway.application.once import Once
 from demail_gateway.application.ports import Installation, Sweeping
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
+from demail_gateway.application.register import Register
 from demail_gateway.application.services import Probe, Services
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
@@ -32,6 +35,7 @@ from demail_gateway.storage.installation import PostgresInstallation
 from demail_gateway.storage.reading import PostgresReading
 from demail_gateway.storage.submissions import PostgresSubmissions
 from demail_gateway.storage.sweeping import PostgresSweeping
+from demail_gateway.trust.client_certificates import read_pinned_certificate
 from demail_gateway.trust.package_signer import InstallationSigner
 from demail_gateway.trust.workshop import SoftwareWorkshop
 from demail_gateway.waking.redis_waker import RedisWaker
@@ -79,7 +83,7 @@ def _services(
         parse_profile(raw, allow_plain=settings.allow_plain_smtp)
 
     return Services(
-        issue_token=IssueToken(clients, issuer, utc_now, os.urandom),
+        issue_token=IssueToken(clients, issuer, utc_now, os.urandom, settings.client_methods),
         access=Access(clients, issuer, utc_now),
         once=Once(PostgresAnswers(engine, keys), utc_now),
         submit=Submit(submissions, installation, outbound, wake_ups, utc_now, os.urandom, settings.message_id_domain),
@@ -87,6 +91,7 @@ def _services(
         read=Read(reading, submissions, utc_now),
         prove=Prove(reading, signer, utc_now),
         administer=Administer(administration, check_profile, utc_now, os.urandom),
+        register=Register(administration, read_pinned_certificate, settings.client_methods, utc_now, os.urandom),
         certify=Certify(administration, SoftwareWorkshop(), utc_now, os.urandom),
         randomness=os.urandom,
         probes=_probes(installation, PostgresSweeping(engine), wakes, signer),

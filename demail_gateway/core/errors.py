@@ -20,6 +20,7 @@
     │   └── GateNotMet               a tenant may not go on to the next step yet (GWT-60); carries what is missing
     ├── CursorInvalid            not a cursor that this list gave out
     ├── Unauthenticated          no valid credentials
+    │   └── AuthenticationRefused    a client that can prove itself, in a way that is not taken; says why
     ├── Forbidden                valid credentials without the needed scope
     ├── TooManyRequests          a quota or a lock against guessing (GWT-23)
     └── StoreUnavailable         the database is away
@@ -177,6 +178,18 @@ class CursorInvalid(DemailError):
 
 class Unauthenticated(DemailError):
     code = "unauthenticated"
+
+
+class AuthenticationRefused(Unauthenticated):
+    """`reason` is a stable code, e.g. ``method-not-permitted``; `permitted` names the methods that are (GWT-20).
+
+    Raised only after the client has shown its secret or key, so that nobody else learns anything by it.
+    """
+
+    def __init__(self, reason: str, permitted: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.permitted = tuple(permitted)
 
 
 class Forbidden(DemailError):

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, delete, func, insert, select, update
+from sqlalchemy import Executable, cast, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from demail_gateway.application.ports import ClientSummary
 from demail_gateway.storage.administering import Operations, Row, only
+from demail_gateway.storage.client_rows import certificates_of, stored_keys, told
 from demail_gateway.storage.schema import client, sender_permission
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import OperatorScope, Scope
@@ -20,9 +22,11 @@ from demail_gateway.tenancy.scope import OperatorScope, Scope
 class ClientAdministration(Operations):
     """The part of ports.Administration on clients and their sender addresses."""
 
-    async def create_client(self, scope: OperatorScope, record: ClientSummary, secret_sha256: bytes) -> ClientSummary:
+    async def create_client(
+        self, scope: OperatorScope, record: ClientSummary, secret_sha256: bytes | None
+    ) -> ClientSummary:
         """A tenant's client, or without a tenant one of the operator."""
-        detail = {"name": record.name, "scopes": record.scopes}
+        detail = {"name": record.name, "scopes": record.scopes, **told(_keys_of(record))}
         async with self._change(scope, record.created_at) as change:
             await change.execute(_new_client(record, secret_sha256))
             await change.note("client.created", format_id(Prefix.CLIENT, record.id), record.tenant_id, detail)
@@ -36,14 +40,15 @@ class ClientAdministration(Operations):
     async def change_client(
         self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, changes: Mapping[str, Any], now: datetime
     ) -> ClientSummary:
-        """Changes name, scopes or active. Raises NotFound."""
+        """Changes name, scopes, active, jwks or certificates. Raises NotFound."""
         mine = (client.c.tenant_id == tenant_id, client.c.id == client_id)
         if not changes:
             return _client(only(await self._rows(select(client).where(*mine))))
         columns = {**changes, **({"scopes": sorted(changes["scopes"])} if "scopes" in changes else {})}
+        columns |= stored_keys(changes)
         async with self._change(scope, now) as change:
             row = await change.one(update(client).where(*mine).values(**columns).returning(client))
-            await change.note("client.changed", format_id(Prefix.CLIENT, client_id), tenant_id, columns)
+            await change.note("client.changed", format_id(Prefix.CLIENT, client_id), tenant_id, columns | told(changes))
         return _client(row)
 
     async def permit_sender(
@@ -93,10 +98,18 @@ class ClientAdministration(Operations):
             await change.note("sender.revoked", address, tenant_id, detail)
 
 
-def _new_client(record: ClientSummary, secret_sha256: bytes) -> Executable:
+def _keys_of(record: ClientSummary) -> dict[str, Any]:
+    return {"jwks": record.jwks, "certificates": record.certificates}
+
+
+def _new_client(record: ClientSummary, secret_sha256: bytes | None) -> Executable:
+    keys = stored_keys(_keys_of(record))
     if record.tenant_id is None:
         # the table of operators' clients is out of the application's reach
-        return select(func.create_operator_client(record.id, record.name, secret_sha256, record.created_at))
+        jwks, certificates = (cast(keys[name], JSONB) for name in ("jwks", "certificates"))
+        return select(
+            func.create_operator_client(record.id, record.name, secret_sha256, record.created_at, jwks, certificates)
+        )
     return insert(client).values(
         tenant_id=record.tenant_id,
         id=record.id,
@@ -105,6 +118,7 @@ def _new_client(record: ClientSummary, secret_sha256: bytes) -> Executable:
         secret_sha256=secret_sha256,
         active=record.active,
         created_at=record.created_at,
+        **keys,
     )
 
 
@@ -116,4 +130,7 @@ def _client(row: Row) -> ClientSummary:
         scopes=frozenset(Scope(name) for name in row["scopes"]),
         active=row["active"],
         created_at=row["created_at"],
+        has_secret=row["secret_sha256"] is not None,
+        jwks=row["jwks"],
+        certificates=certificates_of(row["certificates"]),
     )

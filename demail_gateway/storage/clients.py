@@ -8,7 +8,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from demail_gateway.application.ports import ClientRecord
+from demail_gateway.storage.client_rows import certificates_of
 from demail_gateway.storage.engine import statement_driver
+from demail_gateway.tenancy.client_authentication import read_methods
 from demail_gateway.tenancy.scope import Scope
 
 
@@ -31,6 +33,9 @@ class PostgresClients:
             secret_sha256=row["secret_sha256"],
             active=row["active"],
             locked_until=row["locked_until"],
+            jwks=row["jwks"],
+            certificates=certificates_of(row["certificates"]),
+            methods=None if row["methods"] is None else read_methods(row["methods"]),
         )
 
     async def record_attempt(self, client_id: UUID, source: str, ok: bool, now: datetime) -> datetime | None:
@@ -39,3 +44,10 @@ class PostgresClients:
                 "SELECT record_client_attempt($1, $2, $3, $4)", client_id, source, ok, now
             )
         return locked
+
+    async def use_assertion(self, client_id: UUID, jti_sha256: bytes, expires_at: datetime, now: datetime) -> bool:
+        async with statement_driver(self._engine) as connection:
+            first: bool = await connection.fetchval(
+                "SELECT use_client_assertion($1, $2, $3, $4)", client_id, jti_sha256, expires_at, now
+            )
+        return first

@@ -48,6 +48,7 @@ metadata = MetaData(
 
 Moment = DateTime(timezone=True)
 EMPTY_OBJECT = text("'{}'::jsonb")
+EMPTY_LIST = text("'[]'::jsonb")
 
 
 def _tenant() -> Column[object]:
@@ -89,9 +90,11 @@ operator_client = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False),
-    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("secret_sha256", LargeBinary),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", Moment, nullable=False),
+    Column("jwks", JSONB),
+    Column("certificates", JSONB, nullable=False, server_default=EMPTY_LIST),
 )
 """Clients with the scope `operator`; the application role reaches them through functions alone."""
 
@@ -106,6 +109,16 @@ client_attempt = Table(
     PrimaryKeyConstraint("client_id", "source"),
 )
 """Wrong secrets in a row, per client and network address (GWT-23); reached through functions alone."""
+
+client_assertion = Table(
+    "client_assertion",
+    metadata,
+    Column("client_id", Uuid, nullable=False),
+    Column("jti_sha256", LargeBinary, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    PrimaryKeyConstraint("client_id", "jti_sha256"),
+)
+"""Assertions that were used and would still hold (RFC 7523 §3); reached through functions alone."""
 
 # --- tenant, account, addresses, clients, keys ------------------------------------------------------------------------
 
@@ -178,12 +191,15 @@ client = Table(
     Column("id", Uuid, nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("scopes", ARRAY(Text), nullable=False),
-    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("secret_sha256", LargeBinary),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", Moment, nullable=False),
+    Column("jwks", JSONB),
+    Column("certificates", JSONB, nullable=False, server_default=EMPTY_LIST),
     PrimaryKeyConstraint("tenant_id", "id"),
     _of_tenant(),
 )
+"""It proves itself by secret, keys (`jwks`, RFC 7517) or certificates (storage.client_rows), by what it has of them."""
 
 sender_permission = Table(
     "sender_permission",

@@ -46,10 +46,21 @@ _FOUND = (
     " locked_until timestamptz{more})"
 )
 
-_OPERATOR_ALONE = """  IF current_setting('demail.operator', true) IS DISTINCT FROM 'on' THEN
+_CREATE = """  IF current_setting('demail.operator', true) IS DISTINCT FROM 'on' THEN
     RAISE insufficient_privilege USING MESSAGE = 'only the operator makes operator clients';
   END IF;
-"""
+  INSERT INTO operator_client (id, name, secret_sha256, created_at, jwks, certificates)
+  VALUES (p_id, p_name, p_secret_sha256, p_now, p_jwks, p_certificates);"""
+_CREATE_BEFORE = """  IF current_setting('demail.operator', true) IS DISTINCT FROM 'on' THEN
+    RAISE insufficient_privilege USING MESSAGE = 'only the operator makes operator clients';
+  END IF;
+  INSERT INTO operator_client (id, name, secret_sha256, created_at) VALUES (p_id, p_name, p_secret_sha256, p_now);"""
+
+_NO_SECRETS = (
+    "UPDATE client SET secret_sha256 = decode(repeat('00', 32), 'hex') WHERE secret_sha256 IS NULL",
+    "UPDATE operator_client SET secret_sha256 = decode(repeat('00', 32), 'hex') WHERE secret_sha256 IS NULL",
+)
+"""The release before knows secrets alone; octets that are the digest of nothing let nobody in."""
 
 _USE = """  -- five minutes longer than they hold: clocks of two processes may differ
   DELETE FROM client_assertion WHERE client_id = p_client AND expires_at < p_now - interval '5 minutes';
@@ -86,9 +97,7 @@ def upgrade() -> None:
         "create_operator_client(p_id uuid, p_name text, p_secret_sha256 bytea, p_now timestamptz,"
         " p_jwks jsonb DEFAULT NULL, p_certificates jsonb DEFAULT '[]')",
         "void",
-        _OPERATOR_ALONE
-        + """  INSERT INTO operator_client (id, name, secret_sha256, created_at, jwks, certificates)
-  VALUES (p_id, p_name, p_secret_sha256, p_now, p_jwks, p_certificates);""",
+        _CREATE,
         CREATE,
     )
     _make(
@@ -110,14 +119,14 @@ def downgrade() -> None:
     _make(
         "create_operator_client(p_id uuid, p_name text, p_secret_sha256 bytea, p_now timestamptz)",
         "void",
-        _OPERATOR_ALONE
-        + """  INSERT INTO operator_client (id, name, secret_sha256, created_at)
-  VALUES (p_id, p_name, p_secret_sha256, p_now);""",
+        _CREATE_BEFORE,
         CREATE_BEFORE,
     )
+    # row-level security is forced: without this the owner sees no client
+    op.execute("SELECT set_config('demail.definer', 'on', true)")
+    for statement in _NO_SECRETS:
+        op.execute(statement)
     for table in ("client", "operator_client"):
-        # the release before knows secrets alone; 32 octets that are no digest of anything let nobody in
-        op.execute(f"UPDATE {table} SET secret_sha256 = decode(repeat('00', 32), 'hex') WHERE secret_sha256 IS NULL")
         op.alter_column(table, "secret_sha256", existing_type=sa.LargeBinary(), nullable=False)
         op.drop_column(table, "certificates")
         op.drop_column(table, "jwks")

@@ -9,13 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from demail_gateway.api.app import create_app
+from demail_gateway.application.access_tokens import TokenIssuer
 from demail_gateway.application.administer import Administer
 from demail_gateway.application.attach import Attach
-from demail_gateway.application.authenticate import Access, IssueToken, TokenIssuer
+from demail_gateway.application.authenticate import Access
 from demail_gateway.application.certify import Certify
+from demail_gateway.application.issue_token import IssueToken
 from demail_gateway.application.once import Once
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
+from demail_gateway.application.register import Register
 from demail_gateway.application.services import Services
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
@@ -30,9 +33,11 @@ from demail_gateway.storage.installation import PostgresInstallation
 from demail_gateway.storage.reading import PostgresReading
 from demail_gateway.storage.submissions import PostgresSubmissions
 from demail_gateway.storage.sweeping import PostgresSweeping
+from demail_gateway.tenancy.client_authentication import EVERY_METHOD
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.lifecycle import PERMISSIONS, TenantState
 from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope
+from demail_gateway.trust.client_certificates import read_pinned_certificate
 from demail_gateway.trust.workshop import SoftwareWorkshop
 from tests.fakes.api_client import ApiClient, Kit
 from tests.fakes.gateway import JSON_BYTES, TOKEN_SECRET, UPLOAD_BYTES, DirectoryProvider, LabelSigner, check_profile
@@ -61,8 +66,8 @@ class StoredGateway(ApiClient):
         super().__init__(create_app(self.services, Metrics(), json_body_bytes=JSON_BYTES, expose_metrics=False))
 
     async def set_up(self) -> None:
-        operator = await self.services.administer.create_operator_client(_SETTING_UP, "Betrieb")
-        self.operator_id, self.operator_secret = format_id(Prefix.CLIENT, operator.summary.id), operator.secret
+        operator = await self.services.register.create_operator_client(_SETTING_UP, "Betrieb")
+        self.operator_id, self.operator_secret = format_id(Prefix.CLIENT, operator.summary.id), operator.secret or ""
         profile = {"smtp": {"host": "sandbox.test", "port": 465}, "domains": ["de-mail.de"]}
         body = {"name": "sandbox", "auth_level": "high", "profile": profile}
         self.connection = str((await self.made("connections", body))["id"])
@@ -113,7 +118,7 @@ class StoredGateway(ApiClient):
         issuer = TokenIssuer(TOKEN_SECRET, "http://gateway.test", "demail-gateway")
         wake_ups = WakeUps(SilentWaker())
         return Services(
-            issue_token=IssueToken(clients, issuer, clock, os.urandom),
+            issue_token=IssueToken(clients, issuer, clock, os.urandom, EVERY_METHOD),
             access=Access(clients, issuer, clock),
             once=Once(PostgresAnswers(engine, keys), clock),
             submit=Submit(submissions, installation, self.provider, wake_ups, clock, os.urandom, "gateway.test"),
@@ -121,6 +126,7 @@ class StoredGateway(ApiClient):
             read=Read(reading, submissions, clock),
             prove=Prove(reading, LabelSigner(), clock),
             administer=Administer(administration, check_profile, clock, os.urandom),
+            register=Register(administration, read_pinned_certificate, EVERY_METHOD, clock, os.urandom),
             certify=Certify(administration, SoftwareWorkshop(), clock, os.urandom),
             randomness=os.urandom,
             probes={},

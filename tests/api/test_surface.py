@@ -112,7 +112,8 @@ def _made(kind: type[DemailError]) -> DemailError:
     """An instance; facts that are not listed are short texts."""
     violation = Violation("recipient-not-demail", "SND-11", "/to/0", "de", "en")
     facts: dict[str, Any] = {"violations": [violation], "missing": ["contact"], "retry_after": timedelta(seconds=3)}
-    needed = [each for each in inspect.signature(kind).parameters.values() if each.default is each.empty]
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    needed = [each for each in parameters if each.default is each.empty]
     named = [each for each in needed if each.kind is each.POSITIONAL_OR_KEYWORD]
     return kind(*(facts.get(each.name, "x") for each in named))
 

@@ -9,7 +9,8 @@ import jwt
 import pytest
 from httpx import Response
 
-from demail_gateway.application.authenticate import TokenIssuer
+from demail_gateway.application.access_tokens import TokenIssuer
+from demail_gateway.application.issue_token import BySecret
 from demail_gateway.tenancy.scope import TENANT_SCOPES, Scope
 from tests.fakes.gateway import TOKEN_SECRET, Gateway, TenantKit
 from tests.fakes.sending import MemoryClients
@@ -129,7 +130,9 @@ async def test_wrong_secrets_lock_neither_other_clients_nor_other_sources(gatewa
     for _ in range(3):
         await ask(gateway, gateway.city, "falsch")
     assert (await ask(gateway, gateway.firm)).status_code == 200
-    issued = await gateway.services.issue_token(gateway.city.client_id, gateway.city.secret, None, "192.0.2.9")
+    issued = await gateway.services.issue_token(
+        BySecret(gateway.city.client_id, gateway.city.secret), None, "192.0.2.9"
+    )
     assert issued.scopes
 
 

@@ -108,7 +108,9 @@ class MemoryAdministration:
         self._world.call("addresses")
         return tuple(each for each in self._world.addresses.values() if each.tenant_id == tenant_id)
 
-    async def create_client(self, scope: OperatorScope, client: ClientSummary, secret_sha256: bytes) -> ClientSummary:
+    async def create_client(
+        self, scope: OperatorScope, client: ClientSummary, secret_sha256: bytes | None
+    ) -> ClientSummary:
         self._world.call("create_client")
         if client.tenant_id is not None:
             self._need(tenant=client.tenant_id)

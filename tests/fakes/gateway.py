@@ -9,10 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from demail_gateway.api.app import create_app
+from demail_gateway.api.proxies import DIRECT, Proxies
+from demail_gateway.application.access_tokens import TokenIssuer
 from demail_gateway.application.administer import Administer
 from demail_gateway.application.attach import Attach
-from demail_gateway.application.authenticate import Access, IssueToken, TokenIssuer
+from demail_gateway.application.authenticate import Access
 from demail_gateway.application.certify import Certify
+from demail_gateway.application.issue_token import IssueToken
 from demail_gateway.application.once import Once
 from demail_gateway.application.ports import (
     AccountRecord,
@@ -27,6 +30,7 @@ from demail_gateway.application.ports import (
 )
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
+from demail_gateway.application.register import Register
 from demail_gateway.application.services import Probe, Services
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
@@ -34,10 +38,12 @@ from demail_gateway.core.errors import Conflict, RuleViolation, Violation
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.vocabulary import AccountState, AuthLevel, Direction, MessageState
 from demail_gateway.observability.metrics import Metrics
+from demail_gateway.tenancy.client_authentication import EVERY_METHOD, ClientAuthentication
 from demail_gateway.tenancy.credentials import secret_digest, secret_text
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.lifecycle import PERMISSIONS
 from demail_gateway.tenancy.scope import TENANT_SCOPES, Scope
+from demail_gateway.trust.client_certificates import read_pinned_certificate
 from tests.fakes.administration import MemoryAdministration, MemoryInstallation
 from tests.fakes.api_client import ApiClient, Kit
 from tests.fakes.reading import MemoryReading
@@ -129,14 +135,16 @@ class TenantKit(Kit):
 class Gateway(ApiClient):
     """Requests in, answers out; `world` is what is stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, methods: frozenset[ClientAuthentication] = EVERY_METHOD, proxies: Proxies = DIRECT) -> None:
+        self.methods = methods
         self.world = World()
         self.provider = DirectoryProvider()
         self.probes: dict[str, Probe] = {}
         self.issuer = TokenIssuer(TOKEN_SECRET, "http://gateway.test", "demail-gateway")
         self.metrics = Metrics()
         self.services = self._services()
-        super().__init__(create_app(self.services, self.metrics, json_body_bytes=JSON_BYTES, expose_metrics=True))
+        app = create_app(self.services, self.metrics, json_body_bytes=JSON_BYTES, expose_metrics=True, proxies=proxies)
+        super().__init__(app)
         self.connection = Connection(
             self.world.id(),
             "sandbox",
@@ -237,7 +245,7 @@ class Gateway(ApiClient):
         administration, installation = MemoryAdministration(world), MemoryInstallation(world)
         wake_ups = WakeUps(MemoryWaker(world))
         return Services(
-            issue_token=IssueToken(clients, self.issuer, time, dice),
+            issue_token=IssueToken(clients, self.issuer, time, dice, self.methods),
             access=Access(clients, self.issuer, time),
             once=Once(MemoryAnswers(world), time),
             submit=Submit(submissions, installation, self.provider, wake_ups, time, dice, "gateway.test"),
@@ -245,6 +253,7 @@ class Gateway(ApiClient):
             read=Read(reading, submissions, time),
             prove=Prove(reading, LabelSigner(), time),
             administer=Administer(administration, check_profile, time, dice),
+            register=Register(administration, read_pinned_certificate, self.methods, time, dice),
             certify=Certify(administration, LabelWorkshop(), time, dice),
             randomness=dice,
             probes=self.probes,

@@ -23,6 +23,7 @@ from demail_gateway.application.ports import (
 from demail_gateway.application.submission import first_view
 from demail_gateway.core.errors import Conflict, NotFound, RuleViolation, Violation
 from demail_gateway.core.vocabulary import AccountState, AuthLevel, MessageState
+from demail_gateway.tenancy.client_authentication import POLICY_ENTRY, read_methods
 from demail_gateway.tenancy.credentials import lock_after
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.lifecycle import may_send
@@ -50,6 +51,9 @@ class MemoryClients:
             secret_sha256=self._world.secrets[client_id],
             active=summary.active,
             locked_until=self._world.attempts.get((client_id, source), (0, None))[1],
+            jwks=summary.jwks,
+            certificates=summary.certificates,
+            methods=read_methods(tenant.policy[POLICY_ENTRY]) if tenant and POLICY_ENTRY in tenant.policy else None,
         )
 
     async def record_attempt(self, client_id: UUID, source: str, ok: bool, now: datetime) -> datetime | None:
@@ -64,6 +68,12 @@ class MemoryClients:
         until = None if lock is None else now + lock
         self._world.attempts[client_id, source] = (failures, until)
         return until
+
+    async def use_assertion(self, client_id: UUID, jti_sha256: bytes, expires_at: datetime, now: datetime) -> bool:
+        self._world.call("use_assertion")
+        first = (client_id, jti_sha256) not in self._world.assertions
+        self._world.assertions.add((client_id, jti_sha256))
+        return first
 
 
 class MemorySubmissions:

@@ -103,7 +103,7 @@ async def test_application_role_owns_and_bypasses_nothing(stage: Stage) -> None:
     assert granted["journal_intake"] == {"INSERT"}
     assert granted["event"] == {"SELECT", "INSERT", "DELETE"}
     assert granted["alembic_version"] == {"SELECT"}
-    assert not {"operator_client", "client_attempt"} & granted.keys()
+    assert not {"operator_client", "client_attempt", "client_assertion"} & granted.keys()
 
 
 async def test_functions_with_owners_rights_are_few_fixed_and_for_the_application_alone(stage: Stage) -> None:
@@ -116,6 +116,7 @@ async def test_functions_with_owners_rights_are_few_fixed_and_for_the_applicatio
         "find_client",
         "record_client_attempt",
         "create_operator_client",
+        "use_client_assertion",
         "mailbox_of",
         "due_tenants",
         "queue_age_s",

@@ -29,6 +29,8 @@ from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import CertificateRequest, ClientChanges, ClientRequest, KeyRequest, SenderRequest
 from demail_gateway.application.ports import ClientSummary, KeyRecord, StoredAnswer
+from demail_gateway.application.register import ClientKeys
+from demail_gateway.tenancy.client_authentication import PinnedCertificate
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import Scope
 
@@ -40,19 +42,22 @@ _BASE = f"{OPERATOR}/tenants"
 @router.post(
     "/tenants/{tenant_id}/clients",
     status_code=201,
-    summary="Create a client; its secret is shown once",
+    summary="Create a client; its secret, if it has one, is shown once",
     responses={201: {"model": NewClientDocument}},
     openapi_extra={"x-idempotency": "optional", "x-impact": "write"},
 )
 @takes(ClientRequest)
 async def create_client(request: Request, scope: Operator, tenant_id: str) -> Response:
-    """A new client may use no sender address yet: see `senders`."""
+    """A new client may use no sender address yet: see `senders`. One with keys or certificates gets no secret."""
     uuid = id_in_path(Prefix.TENANT, tenant_id)
     body, octets = await read_json(request, ClientRequest)
 
     async def make() -> StoredAnswer:
         scopes = frozenset(Scope(name) for name in body.scopes)
-        created = await services(request).administer.create_client(scope, uuid, body.name, scopes)
+        jwks = None if body.jwks is None else body.jwks.model_dump()
+        created = await services(request).register.create_client(
+            scope, uuid, body.name, scopes, ClientKeys(jwks, body.certificates)
+        )
         public_id = format_id(Prefix.CLIENT, created.summary.id)
         answer = {**_client(created.summary), "client_id": public_id, "client_secret": created.secret}
         return StoredAnswer(201, render.json_bytes(answer), f"{_BASE}/{tenant_id}/clients/{public_id}")
@@ -62,7 +67,7 @@ async def create_client(request: Request, scope: Operator, tenant_id: str) -> Re
 
 @router.get("/tenants/{tenant_id}/clients", summary="Clients", responses={200: {"model": ClientList}})
 async def list_clients(request: Request, scope: Operator, tenant_id: str) -> Response:
-    found = await services(request).administer.clients(scope, id_in_path(Prefix.TENANT, tenant_id))
+    found = await services(request).register.clients(scope, id_in_path(Prefix.TENANT, tenant_id))
     return render.json_response(render.all_listed(found, _client))
 
 
@@ -71,26 +76,27 @@ async def list_clients(request: Request, scope: Operator, tenant_id: str) -> Res
 )
 async def read_client(request: Request, scope: Operator, tenant_id: str, client_id: str) -> Response:
     tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
-    return render.json_response(_client(only(await services(request).administer.clients(scope, tenant), client)))
+    return render.json_response(_client(only(await services(request).register.clients(scope, tenant), client)))
 
 
 @router.patch(
     "/tenants/{tenant_id}/clients/{client_id}",
-    summary="Change name or scopes, stop or start a client",
+    summary="Change name, scopes or keys, stop or start a client",
     responses={200: {"model": ClientDocument}},
     openapi_extra={"x-impact": "write"},
 )
 @takes(ClientChanges)
 async def change_client(request: Request, scope: Operator, tenant_id: str, client_id: str) -> Response:
-    """A stopped client's tokens and a withdrawn scope end within 30 seconds (GWT-40)."""
+    """A stopped client's tokens, a withdrawn scope and tokens bound to a withdrawn certificate end within 30 seconds
+    (GWT-40). `jwks` and `certificates` are given as a whole."""
     tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
     body, _ = await read_json(request, ClientChanges)
     changes = body.changes()
     if "scopes" in changes:
         changes["scopes"] = frozenset(Scope(name) for name in body.scopes)
-    return render.json_response(
-        _client(await services(request).administer.change_client(scope, tenant, client, changes))
-    )
+    if body.jwks is not None:
+        changes["jwks"] = body.jwks.model_dump()
+    return render.json_response(_client(await services(request).register.change_client(scope, tenant, client, changes)))
 
 
 @router.get("/tenants/{tenant_id}/senders", summary="The sender matrix", responses={200: {"model": SenderList}})
@@ -182,6 +188,19 @@ def _client(summary: ClientSummary) -> dict[str, Any]:
         "scopes": sorted(summary.scopes),
         "active": summary.active,
         "created_at": render.moment(summary.created_at),
+        "has_secret": summary.has_secret,
+        "jwks": summary.jwks,
+        "certificates": [_certificate(each) for each in summary.certificates],
+    }
+
+
+def _certificate(pinned: PinnedCertificate) -> dict[str, Any]:
+    return {
+        "sha256": pinned.sha256.hex(),
+        "issuer": pinned.issuer,
+        "serial": pinned.serial,
+        "not_before": render.moment(pinned.not_before),
+        "not_after": render.moment(pinned.not_after),
     }
 
 
