@@ -22,7 +22,7 @@ from demail_gateway.application.ports import (
 from demail_gateway.core.delivery import CLOCKS, Clocks
 from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.contents import RECEIVED, fetch_contents, insert_chunks, seal_content
-from demail_gateway.storage.engine import statement_driver, tenant_driver
+from demail_gateway.storage.engine import batch_driver, statement_driver
 from demail_gateway.storage.inbox import insert_inbound
 from demail_gateway.storage.proofs import insert_proof
 from demail_gateway.storage.rows import storable
@@ -86,7 +86,7 @@ class PostgresArrivals:
     async def _store(self, tenant_id: UUID, arrivals: Sequence[Arrival]) -> int:
         keys = await self._keys.of(tenant_id)
         contents = [seal_content(keys, _id(arrival), arrival.octets) for arrival in arrivals]
-        async with tenant_driver(self._engine, tenant_id) as connection:
+        async with batch_driver(self._engine, tenant_id) as connection:
             rows = await connection.fetch(
                 _STORE,
                 tenant_id,
@@ -113,7 +113,7 @@ class PostgresArrivals:
 
     async def load(self, tenant_id: UUID, lease: Lease) -> StoredArrival | None:
         """None when the lease no longer holds. Raises KeyUnavailable."""
-        async with tenant_driver(self._engine, tenant_id) as connection:
+        async with batch_driver(self._engine, tenant_id) as connection:
             row = await connection.fetchrow(_LOAD, tenant_id, lease.work_id, lease.token)
             if row is None:
                 return None
@@ -139,24 +139,24 @@ class PostgresArrivals:
         given = {name: storable(value) for name, value in wanted.items() if value}
         if not given:
             return {}
-        async with tenant_driver(self._engine, tenant_id) as connection:
+        async with batch_driver(self._engine, tenant_id) as connection:
             found = await find_sent_copies(connection, tenant_id, given)
         return found.open(await self._keys.of(tenant_id, found.deks()))
 
     async def record_evidence(self, tenant_id: UUID, lease: Lease, evidence: NewEvidence) -> None:
         """Nothing happens when the lease no longer holds: whoever has the next one records it."""
-        async with tenant_driver(self._engine, tenant_id) as connection:
+        async with batch_driver(self._engine, tenant_id) as connection:
             await insert_proof(connection, tenant_id, lease, evidence, self._clocks)
 
     async def record_inbound(self, tenant_id: UUID, lease: Lease, inbound: NewInbound) -> None:
         """As `record_evidence`."""
         keys = await self._keys.of(tenant_id)
-        async with tenant_driver(self._engine, tenant_id) as connection:
+        async with batch_driver(self._engine, tenant_id) as connection:
             if await lock_leased(connection, tenant_id, [lease]):
                 await insert_inbound(connection, tenant_id, keys, inbound, self._clocks)
 
     async def postpone(self, tenant_id: UUID, lease: Lease, due_at: datetime) -> None:
-        async with tenant_driver(self._engine, tenant_id) as connection:
+        async with batch_driver(self._engine, tenant_id) as connection:
             await connection.execute(_POSTPONE, tenant_id, lease.work_id, lease.token, due_at)
 
 

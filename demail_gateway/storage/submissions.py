@@ -25,7 +25,7 @@ from demail_gateway.core.vocabulary import SYSTEM_LOCAL_PARTS, AccountState, Aut
 from demail_gateway.storage.acceptance import actor_of, place_of_answer, submitted
 from demail_gateway.storage.changes import Changes, Entry
 from demail_gateway.storage.content_keys import ContentKeys
-from demail_gateway.storage.engine import statement_driver, tenant_driver
+from demail_gateway.storage.engine import batch_driver, statement_driver, tenant_driver
 from demail_gateway.storage.group_commit import GroupCommit
 from demail_gateway.storage.reading import PostgresReading
 from demail_gateway.storage.rows import to_jsonb
@@ -126,7 +126,7 @@ class PostgresSubmissions:
         return await self._uploads.facts(scope, ids)
 
     async def cancel(self, scope: TenantScope, message_id: UUID, now: datetime) -> MessageView:
-        async with tenant_driver(self._engine, scope.tenant_id) as connection:
+        async with batch_driver(self._engine, scope.tenant_id) as connection:
             await self._cancel(connection, scope, message_id, now)
         return await self._reading.message(scope, message_id)
 
