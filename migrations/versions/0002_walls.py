@@ -52,7 +52,7 @@ RIGHTS = {
     "revocation_list": "SELECT, INSERT, UPDATE, DELETE",
     # what has happened is not changed, and told only once
     "event": "SELECT, INSERT, DELETE",
-    "journal_intake": "INSERT",
+    "journal_intake": "SELECT, INSERT",
     "journal": "SELECT",
 }
 """Of the application role. Nothing on `operator_client` and `client_attempt`: functions alone reach them."""
