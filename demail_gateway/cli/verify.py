@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from demail_gateway.application.inspect import Inspection
 from demail_gateway.application.inspect_package import Unreadable, inspect_file
@@ -36,6 +37,7 @@ KINDS = {
     "evidence-package": "Nachweispaket",
     "journal": "Journal",
 }
+_WIDTH = 240
 _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.INDETERMINATE: "yellow"}
 
 
@@ -102,15 +104,19 @@ def _show(path: Path, inspection: Inspection, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(as_document(path, inspection), ensure_ascii=False))
         return
-    console = Console(highlight=False)
-    colour = _COLOURS.get(inspection.outcome, "")
-    console.print(
-        f"{path}: {KINDS[inspection.kind]}: [{colour}]{WORDS[inspection.outcome]}[/]" if colour else str(path)
-    )
+    # lines for a file or another program are not broken at a terminal's width
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    verdict = Text(WORDS[inspection.outcome], style=_COLOURS.get(inspection.outcome, ""))
+    console.print(Text.assemble(_plain(f"{path}: {KINDS[inspection.kind]}: "), verdict))
     table = Table(box=None, pad_edge=False)
     for title in ("Prüfung", "Ergebnis", "Befund", "Quelle"):
         table.add_column(title, overflow="fold")
     for check in inspection.checks:
         if check.outcome is not Outcome.NOT_APPLICABLE:
-            table.add_row(check.name, WORDS[check.outcome], check.detail, check.source)
+            table.add_row(*map(_plain, (check.name, WORDS[check.outcome], check.detail, check.source)))
     console.print(table)
+
+
+def _plain(text: str) -> Text:
+    """As it is: no markup in it counts, and what would steer a terminal is shown as a replacement character."""
+    return Text("".join(each if each.isprintable() else "\ufffd" for each in text))
