@@ -183,10 +183,10 @@ def test_a_damaged_demail_fails(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_names_and_findings_are_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """File names and headers are whoever's: neither markup nor a terminal's commands in them have an effect."""
-    file = tmp_path / "[red]x[/nothing]\x1b[2J.eml"
+    file = tmp_path / "[red]x\x1b[2J.eml"
     message = (VECTORS / "messages/hash-sha256.eml").read_bytes()
     file.write_bytes(b"x-de-mail-[/b]\x1b[31m: yes\r\n" + message)
     assert run_verify([file], [ANCHOR], [], AT, as_json=False) in (0, 1)
     shown = capsys.readouterr().out
-    assert "[red]x[/nothing]\ufffd[2J.eml" in shown
+    assert "[red]x\ufffd[2J.eml" in shown
     assert "\x1b" not in shown
