@@ -74,7 +74,12 @@ def fingerprint_in(header: str) -> bytes | None:
         der = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return hashlib.sha256(der).digest() if der else None
+    return hashlib.sha256(der).digest() if _is_one_sequence(der) else None
+
+
+def _is_one_sequence(der: bytes) -> bool:
+    """As every certificate is: tag, two octets of length, and nothing behind them."""
+    return der[:2] == b"\x30\x82" and int.from_bytes(der[2:4]) + 4 == len(der)
 
 
 @lru_cache(maxsize=4096)

@@ -56,6 +56,7 @@ class IssuedToken:
     access_token: str
     expires_in_s: int
     scopes: frozenset[Scope]
+    client_id: str
 
 
 class IssueToken:
@@ -94,7 +95,7 @@ class IssueToken:
         scopes = client.scopes if wanted is None else _wanted(wanted, client.scopes)
         bound = certificate_sha256 if pinned(client.certificates, certificate_sha256, now) else None
         token = self._issuer.issue(client, scopes, now, self._randomness(16).hex(), bound)
-        return IssuedToken(token, self._issuer.lifetime_s, scopes)
+        return IssuedToken(token, self._issuer.lifetime_s, scopes, format_id(Prefix.CLIENT, client.id))
 
     async def _authenticated(
         self, credentials: Credentials, source: str, certificate_sha256: bytes | None, now: datetime

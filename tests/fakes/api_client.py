@@ -42,6 +42,11 @@ class ApiClient:
             self._tokens[key] = answer.json()["access_token"]
         return self._tokens[key]
 
+    def keep_token(self, client_id: str, token: str) -> None:
+        """Lets `operate` act as this client of the operator."""
+        self._tokens[client_id, None] = token
+        self.operator_id = client_id
+
     async def call(self, method: str, path: str, *scopes: Scope, kit: Kit | None = None, **options: Any) -> Response:
         """A tenant's request; `path` is below its tenant."""
         kit = self._meant(kit)

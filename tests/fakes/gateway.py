@@ -231,6 +231,17 @@ class Gateway(ApiClient):
             submissions, installation, self.provider, wake_ups, world.time, world.dice, "gateway.test", remembered
         )
 
+    def add_operator(self, jwks: Mapping[str, Any] | None, certificates: Sequence[str] = ()) -> str:
+        """An operator's client with keys of its own; returns its public id."""
+        world = self.world
+        pins = tuple(map(read_pinned_certificate, certificates))
+        client = ClientSummary(
+            world.id(), None, "Leitstand", frozenset({Scope.OPERATOR}), True, world.time.now, False, jwks, pins
+        )
+        world.clients[client.id] = client
+        world.secrets[client.id] = None
+        return format_id(Prefix.CLIENT, client.id)
+
     def _add_operator(self) -> tuple[str, str]:
         world = self.world
         secret = secret_text(world.dice(32))

@@ -103,6 +103,7 @@ async def _issued(request: Request) -> Response:
         raise _Refused(400, "invalid_scope", "scope") from None
     except TooManyRequests as error:
         raise _Refused(429, "invalid_client", "locked", retry_after(error.retry_after)) from None
+    note(request, client=issued.client_id)
     body = {
         "access_token": issued.access_token,
         "token_type": "Bearer",
@@ -141,7 +142,6 @@ def _credentials(request: Request, form: Mapping[str, str]) -> Credentials:
         if form.get("client_assertion_type") != ASSERTION_TYPE or "client_assertion" not in form:
             raise _Refused(400, "invalid_request", "assertion-type", type=ASSERTION_TYPE)
         found = ByAssertion(form["client_assertion"], form.get("client_id"))
-        _note_client(request, form.get("client_id", "by assertion"))
     elif by_header:
         found = _basic(request)
         _note_client(request, found.client_id)
