@@ -77,6 +77,52 @@ def test_former_master_keys_are_pairs_of_id_and_key() -> None:
         read_former_master_keys(load_settings({"DEMAIL_FORMER_MASTER_KEYS": "2024:short"}))
 
 
+@pytest.mark.clause("GWT-25")
+@pytest.mark.parametrize(
+    ("variables", "methods"),
+    [
+        ({}, {"private_key_jwt", "tls_client_auth"}),
+        ({"DEMAIL_ENVIRONMENT": "test"}, {"private_key_jwt", "tls_client_auth", "client_secret_basic"}),
+        ({"DEMAIL_ENVIRONMENT": "dev"}, {"private_key_jwt", "tls_client_auth", "client_secret_basic"}),
+        ({"DEMAIL_CLIENT_AUTHENTICATION": "tls_client_auth"}, {"tls_client_auth"}),
+        (
+            {"DEMAIL_CLIENT_AUTHENTICATION": "private_key_jwt, client_secret_basic"},
+            {"private_key_jwt", "client_secret_basic"},
+        ),
+    ],
+)
+def test_secrets_of_clients_are_for_test_installations_unless_permitted(
+    variables: dict[str, str], methods: set[str]
+) -> None:
+    assert load_settings(variables).client_methods == methods
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLIENT_AUTHENTICATION", "client_secret_post"),
+        ("CLIENT_AUTHENTICATION", ","),
+        ("TRUSTED_PROXIES", "proxy.example.org"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, 0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "::/0"),
+        ("CLIENT_CERTIFICATE_HEADER", "X-Client-Cert"),
+        ("CLIENT_CERTIFICATE_HEADER", "X Client"),
+    ],
+)
+def test_what_would_let_others_in_is_a_fault(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({f"DEMAIL_{name}": value})
+    assert caught.value.faults[0].startswith(f"DEMAIL_{name}: ")
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    variables = {"DEMAIL_TRUSTED_PROXIES": "10.1.0.0/16, 192.0.2.7,fd00::/8", "DEMAIL_CLIENT_CERTIFICATE_HEADER": "X-C"}
+    settings = load_settings(variables)
+    assert [str(network) for network in settings.trusted_proxies] == ["10.1.0.0/16", "192.0.2.7/32", "fd00::/8"]
+    assert settings.client_certificate_header == "X-C"
+
+
 def test_a_program_ends_with_one_line_per_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMAIL_API_PORT", "eighty")
     monkeypatch.setenv("DEMAIL_INBOUND_PORT", "99999")

@@ -11,6 +11,7 @@ import pytest
 
 from demail_gateway.application.ports import ClientSummary
 from demail_gateway.core.errors import NotFound
+from demail_gateway.tenancy.client_authentication import ClientAuthentication, PinnedCertificate
 from demail_gateway.tenancy.credentials import lock_after
 from demail_gateway.tenancy.scope import TENANT_SCOPES, Scope
 from tests.contracts.gateways import OPERATOR, SECRET, Gateway, new_client
@@ -69,6 +70,69 @@ async def test_foreign_client_is_not_found(
     with pytest.raises(NotFound):
         await gateway.administration.change_client(OPERATOR, other.id, elbtal.client_id, changes, NOW)
     assert await gateway.administration.clients(OPERATOR, elbtal.id) == (new_client(elbtal),)
+
+
+# --- keys and certificates (GWT-20, GWT-21)
+
+
+KEY_SET = {"keys": [{"kty": "EC", "kid": "ä\u2028", "crv": "P-256", "x": "eA", "y": "eQ"}]}
+PINS = tuple(PinnedCertificate(bytes([n]) * 32, f"CN=CA {n},C=DE", "c0ffee", NOW, later(days=n)) for n in (1, 2))
+
+
+@pytest.mark.parametrize("owned", [True, False], ids=["tenant", "operator"])
+async def test_client_is_found_with_its_keys(gateway: Gateway, elbtal: Tenant, owned: bool) -> None:
+    made = ClientSummary(
+        uuid4(), elbtal.id if owned else None, "x", frozenset({Scope.OPERATOR}), True, NOW, False, KEY_SET, PINS
+    )
+    if owned:
+        made = replace(made, scopes=TENANT_SCOPES)
+    assert await gateway.administration.create_client(OPERATOR, made, None) == made
+    found = await gateway.clients.find(made.id, HERE, NOW)
+    assert found is not None
+    assert (found.secret_sha256, found.jwks, found.certificates, found.methods) == (None, KEY_SET, PINS, None)
+    if owned:
+        assert made in await gateway.administration.clients(OPERATOR, elbtal.id)
+
+
+async def test_keys_are_changed_and_taken_away(gateway: Gateway, elbtal: Tenant) -> None:
+    steps: tuple[Mapping[str, Any], ...] = (
+        {"jwks": KEY_SET, "certificates": PINS},
+        {"certificates": PINS[:1]},
+        {"jwks": None},
+        {"certificates": ()},
+    )
+    expected = new_client(elbtal)
+    for changes in steps:
+        expected = replace(expected, **changes)
+        changed = await gateway.administration.change_client(OPERATOR, elbtal.id, elbtal.client_id, changes, NOW)
+        assert changed == expected
+        found = await gateway.clients.find(elbtal.client_id, HERE, NOW)
+        assert found is not None
+        assert (found.jwks, found.certificates) == (expected.jwks, expected.certificates)
+        assert found.secret_sha256 == SECRET
+
+
+async def test_client_is_found_with_the_methods_of_its_tenants_policy(
+    gateway: Gateway, elbtal: Tenant, other: Tenant
+) -> None:
+    policy = {"client_authentication": ["private_key_jwt", "unheard-of"]}
+    await gateway.administration.change_tenant(OPERATOR, elbtal.id, {"policy": policy}, NOW)
+    mine, theirs = [await gateway.clients.find(tenant.client_id, HERE, NOW) for tenant in (elbtal, other)]
+    assert mine is not None
+    assert theirs is not None
+    assert (mine.methods, theirs.methods) == (frozenset({ClientAuthentication.ASSERTION}), None)
+
+
+async def test_assertion_is_used_once_for_each_client(gateway: Gateway, elbtal: Tenant, other: Tenant) -> None:
+    async def use(tenant: Tenant, jti: bytes) -> bool:
+        return await gateway.clients.use_assertion(tenant.client_id, jti * 32, later(minutes=5), NOW)
+
+    assert [await use(elbtal, b"1"), await use(elbtal, b"1"), await use(elbtal, b"2"), await use(other, b"1")] == [
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 # --- the matrix (GWT-30)

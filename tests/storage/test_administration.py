@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,11 +16,13 @@ from demail_gateway.core.errors import Conflict, KeyUnavailable, StoreUnavailabl
 from demail_gateway.core.journal import chain_faults
 from demail_gateway.core.vocabulary import AccountState
 from demail_gateway.storage.administration import PostgresAdministration
+from demail_gateway.storage.clients import PostgresClients
 from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.engine import create_engine, operator_transaction
 from demail_gateway.storage.envelope import MasterKey, MasterKeys
 from demail_gateway.storage.installation import PostgresInstallation
 from demail_gateway.storage.journal_intake import flat
+from demail_gateway.tenancy.client_authentication import PinnedCertificate
 from demail_gateway.tenancy.scope import OperatorScope, Scope
 from tests.contracts.gateways import new_connection, new_tenant
 from tests.storage.stage import NOW, Stage, Tenant, later
@@ -142,6 +145,45 @@ async def test_operator_client_is_out_of_the_tables_reach(stage: Stage, administ
     await administration.create_client(OPERATOR, made, b"\1" * 32)
     assert await stage.value("SELECT name FROM operator_client") == "Betrieb"
     assert await stage.value("SELECT count(*) FROM client") == 0
+
+
+async def test_journal_names_keys_by_their_fingerprints(
+    stage: Stage, elbtal: Tenant, administration: PostgresAdministration
+) -> None:
+    # the key of RFC 7638 §3.1, with its thumbprint
+    modulus = (
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknj"
+        "hMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQ"
+        "vRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzK"
+        "nqDKgw"
+    )
+    jwks = {"keys": [{"kty": "RSA", "n": modulus, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"}]}
+    pin = PinnedCertificate(bytes(range(32)), "CN=CA", "1", NOW, later(days=1))
+    changes = {"jwks": jwks, "certificates": (pin,)}
+    await administration.change_client(OPERATOR, elbtal.id, elbtal.client_id, changes, NOW)
+    await administration.change_client(OPERATOR, elbtal.id, elbtal.client_id, {"jwks": None}, NOW)
+    await stage.sweeping.seal_journal()
+    entries = [e for e in (await administration.journal(OPERATOR, elbtal.id, 50, None)).items if "jwks" in e["detail"]]
+    thumbprint = base64.urlsafe_b64decode("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs=").hex()
+    assert [entry["detail"] for entry in entries] == [
+        {"jwks": thumbprint, "certificates": bytes(range(32)).hex()},
+        {"jwks": "null"},
+    ]
+
+
+async def test_used_assertions_are_forgotten_some_time_after_they_end(stage: Stage, elbtal: Tenant) -> None:
+    clients = PostgresClients(stage.engine)
+    for number, (ends, now) in enumerate([(1, 0), (2, 1), (9, 5), (9, 6.5)]):
+        jti = bytes([number]) * 32
+        assert await clients.use_assertion(elbtal.client_id, jti, later(minutes=ends), later(minutes=now))
+    kept = await stage.fetch("SELECT jti_sha256 FROM client_assertion ORDER BY 1")
+    assert [row[0][0] for row in kept] == [1, 2, 3]
+
+
+async def test_one_of_two_requests_gets_to_use_an_assertion(stage: Stage, elbtal: Tenant) -> None:
+    clients = PostgresClients(stage.engine)
+    uses = (clients.use_assertion(elbtal.client_id, bytes(32), later(minutes=5), NOW) for _ in range(8))
+    assert sorted(await asyncio.gather(*uses)) == [False] * 7 + [True]
 
 
 async def test_operators_transaction_reads_no_content(stage: Stage, elbtal: Tenant) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -62,6 +63,29 @@ async def test_every_single_step_goes_back(empty_database: Database) -> None:
             assert await fetch(empty_database.superuser_url, OBJECTS) == before
         await migrate.upgrade(url, app_role=role, revision=revision)
         assert await fetch(empty_database.superuser_url, OBJECTS) == after
+
+
+async def test_clients_without_a_secret_survive_the_release_before_and_cannot_enter_there(
+    fresh_database: Database,
+) -> None:
+    url, role = fresh_database.owner_url, fresh_database.app_role
+    tenant, client, operator = uuid4(), uuid4(), uuid4()
+    owner = await asyncpg.connect(fresh_database.superuser_url)
+    await owner.execute(
+        "INSERT INTO tenant (tenant_id, slug, name, kind, public_body, state, created_at)"
+        " VALUES ($1, 's', 'n', 'other', false, 'live', now())",
+        tenant,
+    )
+    await owner.execute(
+        "INSERT INTO client (tenant_id, id, name, scopes, created_at) VALUES ($1, $2, 'n', '{}', now())", tenant, client
+    )
+    await owner.execute("INSERT INTO operator_client (id, name, created_at) VALUES ($1, 'n', now())", operator)
+    await owner.close()
+    await migrate.downgrade(url, "0004", app_role=role)
+    for each in (client, operator):
+        found = await fetch(fresh_database.app_url, f"SELECT secret_sha256 FROM find_client('{each}', 'here')")
+        assert found == [(bytes(32),)]
+    await migrate.upgrade(url, app_role=role)
 
 
 def test_there_is_one_head() -> None:
