@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from demail_gateway.application.inspect_content import CmsSigners, content_signature
 from demail_gateway.core.address import TrustedDomains
 from demail_gateway.core.checker import check_message
 from demail_gateway.core.checks import Check, Outcome, worst
@@ -59,8 +60,7 @@ class Tools:
     """With the caller's anchors and revocation lists."""
     judge_with: Callable[[Sequence[bytes], Sequence[bytes]], Judge]
     """The same anchors, with further certificates for paths and further revocation lists (DER)."""
-    manifest_signer: Callable[[bytes, bytes], bytes]
-    """Signature and manifest → certificate (DER) of the signer. Raises CmsInvalid."""
+    cms_signers: CmsSigners
     trusted: TrustedDomains | None
     """De-Mail domains of the trust list, for system addresses (CO-2); None: there is no list, as offline."""
 
@@ -78,7 +78,9 @@ def inspect_message(octets: bytes, tools: Tools, at: datetime) -> Inspection:
         return _notification(message, tools, at)
     integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
     found = (*checks(integrity), *_matrix(message))
-    return _inspection(Kind.MESSAGE, message, integrity, worst(check.outcome for check in found), found)
+    outcome = worst(check.outcome for check in found)
+    remark = content_signature(message, tools.cms_signers, tools.judge, tools.judge_with, at)
+    return _inspection(Kind.MESSAGE, message, integrity, outcome, (*found, *remark))
 
 
 def _confirmation(message: Octets, tools: Tools, at: datetime) -> Inspection:

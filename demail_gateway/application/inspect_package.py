@@ -161,11 +161,13 @@ def _signature(package: _Package) -> tuple[Check, ...]:
     if signature is None:
         return (Check("package.signature", Outcome.FAILED, "fehlt", _SOURCE),)
     try:
-        certificate = package.tools.manifest_signer(signature, manifest)
+        signers, _ = package.tools.cms_signers(signature, manifest)
     except CmsInvalid:
         return (Check("package.signature", Outcome.FAILED, "stimmt nicht", _SOURCE),)
+    if len(signers) != 1:
+        return (Check("package.signature", Outcome.FAILED, "nicht von einem Unterzeichner", _SOURCE),)
     passed = Check("package.signature", Outcome.PASSED, "", _SOURCE)
-    return (passed, _signer(package.tools.judge, certificate, package.at or package.manifest.created_at))
+    return (passed, _signer(package.tools.judge, signers[0], package.at or package.manifest.created_at))
 
 
 def _signer(judge: Judge, certificate: bytes, at: datetime) -> Check:

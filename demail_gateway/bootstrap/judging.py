@@ -9,7 +9,7 @@ from dataclasses import replace
 from demail_gateway.application.inspect import Tools
 from demail_gateway.application.ports import Connection, Installation
 from demail_gateway.application.remembered import Remembered
-from demail_gateway.bootstrap.offline import manifest_signer
+from demail_gateway.bootstrap.offline import cms_signers
 from demail_gateway.bootstrap.parts import utc_now
 from demail_gateway.core.address import TrustedDomains
 from demail_gateway.core.primitives import Judge
@@ -70,6 +70,6 @@ def _tools(anchors_pem: bytes, domains: frozenset[str], crls: Sequence[bytes]) -
         xml_signatures=LxmlSignatures(),
         judge=PathJudge(anchors, (), crls),
         judge_with=judge_with,
-        manifest_signer=manifest_signer,
+        cms_signers=cms_signers,
         trusted=TrustedDomains(domains),
     )

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from itertools import chain
 
 from demail_gateway.application.inspect import Tools
-from demail_gateway.core.errors import CmsInvalid
 from demail_gateway.core.primitives import Judge
 from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_pem_bundle
-from demail_gateway.trust.cms import verify_detached
+from demail_gateway.trust.cms import verify_detached, verify_enveloping
 from demail_gateway.trust.keys import generate_key, to_pkcs8
 from demail_gateway.trust.paths import PathJudge
 from demail_gateway.trust.revocation import read_crls
@@ -35,7 +34,7 @@ def inspection_tools(anchor_files: Sequence[bytes], crl_files: Sequence[bytes]) 
         xml_signatures=LxmlSignatures(),
         judge=PathJudge(anchors, (), crls),
         judge_with=judge_with,
-        manifest_signer=manifest_signer,
+        cms_signers=cms_signers,
         trusted=None,
     )
 
@@ -53,9 +52,7 @@ def fingerprint_of(certificate_pem: bytes) -> str:
     return fingerprint(pem_to_der(certificate_pem))
 
 
-def manifest_signer(signature: bytes, manifest: bytes) -> bytes:
-    """Certificate of the manifest's only signer. Raises CmsInvalid."""
-    signers = verify_detached(signature, manifest).signers
-    if len(signers) != 1:
-        raise CmsInvalid("a manifest has one signer")
-    return signers[0].certificate_der
+def cms_signers(signature: bytes, content: bytes | None) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """As `inspect_content.CmsSigners`. Raises CmsInvalid."""
+    found = verify_enveloping(signature)[0] if content is None else verify_detached(signature, content)
+    return tuple(signer.certificate_der for signer in found.signers), found.certificates

@@ -115,7 +115,7 @@ class Bench:
                 SIGNATURES,
                 self.judge,
                 lambda certs, crls: self.judge,
-                lambda s, m: b"",
+                lambda signature, content: ((), ()),
                 TRUSTED,
             )
 

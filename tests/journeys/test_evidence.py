@@ -95,6 +95,8 @@ def test_a_signed_message_and_a_confirmation_verify_with_anchor_and_revocation_l
     assert reports[0]["integrity"]["mode"] == "signed"
     (status,) = (check for check in reports[0]["checks"] if check["name"] == "certificate.status")
     assert status["outcome"] == "passed"
+    (own,) = (check for check in reports[0]["checks"] if check["name"] == "content.signature")
+    assert own["outcome"] == "passed"
 
 
 def test_without_revocation_list_the_status_is_undecided(files: Files) -> None:

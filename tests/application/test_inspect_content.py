@@ -1,0 +1,96 @@
+"""The writer's own S/MIME signature: told, with what is known of its certificate (RFC 8551 §3.5; SND-92)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from demail_gateway.application.inspect_content import content_signature
+from demail_gateway.bootstrap.offline import cms_signers
+from demail_gateway.core.checks import Check, Outcome
+from demail_gateway.core.entity import build_entity, multipart_signed
+from demail_gateway.core.header import read_message
+from demail_gateway.core.primitives import HashName, Judge
+from demail_gateway.trust.authority import Profile, TestAuthority
+from demail_gateway.trust.cms import sign_detached
+from demail_gateway.trust.keys import SoftwareSigner, generate_key
+from demail_gateway.trust.paths import PathJudge
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+ROOT = TestAuthority.create("TEST Root", NOW - 100 * DAY, key_kind="p256")
+SUB = ROOT.subordinate("TEST Sub", NOW - 50 * DAY)
+KEY = generate_key("p256")
+CERTIFICATE = SUB.issue(KEY.public_key(), Profile.SMIME, "Erika", not_before=NOW - DAY, not_after=NOW + DAY)
+SIGNER = SoftwareSigner.for_certificate(KEY, CERTIFICATE, SUB.chain)
+ENTITY = build_entity("Guten Tag", None, (), "b0")
+CRLS = (ROOT.crl(NOW, DAY), SUB.crl(NOW, DAY))
+OPENPGP = multipart_signed(ENTITY, b"x", "sha-256", "b1").replace(b"pkcs7-signature", b"pgp-signature")
+OTHER = TestAuthority.create("TEST Other", NOW - 100 * DAY, key_kind="p256")
+
+
+def signed(entity: bytes = ENTITY) -> bytes:
+    signature = sign_detached(ENTITY, SIGNER, at=NOW, hash_name=HashName.SHA256)
+    return b"Subject: x\r\n" + multipart_signed(entity, signature, "sha-256", "b1")
+
+
+def found(
+    octets: bytes, *, anchor: TestAuthority = ROOT, crls: Sequence[bytes] = CRLS, at: datetime = NOW
+) -> tuple[Check, ...]:
+    def judge_with(certificates: Sequence[bytes], more: Sequence[bytes]) -> Judge:
+        return PathJudge([anchor.certificate_der], (), (*crls, *more)).with_intermediates(certificates)
+
+    judge = PathJudge([anchor.certificate_der], (), crls)
+    return content_signature(read_message(octets), cms_signers, judge, judge_with, at)
+
+
+def test_a_signature_that_holds_passes_by_the_certificates_that_came_along() -> None:
+    (check,) = found(signed())
+    assert (check.name, check.outcome, check.detail) == ("content.signature", Outcome.PASSED, "")
+
+
+def test_a_changed_text_fails() -> None:
+    (check,) = found(signed(ENTITY.replace(b"Guten", b"Guter")))
+    assert (check.outcome, check.detail) == (Outcome.FAILED, "signature-mismatch")
+
+
+def test_without_revocation_list_it_is_undecided() -> None:
+    (check,) = found(signed(), crls=())
+    assert (check.outcome, check.detail) == (Outcome.INDETERMINATE, "certificate-status-unknown")
+
+
+def test_a_certificate_of_an_unknown_authority_decides_nothing() -> None:
+    (check,) = found(signed(), anchor=OTHER)
+    assert (check.outcome, check.detail) == (Outcome.INDETERMINATE, "certificate-untrusted")
+
+
+def test_a_certificate_whose_time_is_over_fails() -> None:
+    (check,) = found(signed(), at=NOW + 2 * DAY)
+    assert check.outcome is Outcome.FAILED
+    assert "certificate-expired" in check.detail
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"Subject: x\r\n" + ENTITY,
+        b"Subject: x\r\n\r\nplain\r\n",
+        # one part alone, and a signature of another kind
+        b'Content-Type: multipart/signed; boundary="b"\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n',
+        OPENPGP,
+    ],
+)
+def test_what_is_not_signed_says_nothing(octets: bytes) -> None:
+    assert found(octets) == ()
+
+
+@pytest.mark.parametrize("octets", [b"", b"no CMS", bytes(range(256))])
+def test_hostile_octets_as_signature_fail(octets: bytes) -> None:
+    detached = b"Subject: x\r\n" + multipart_signed(ENTITY, octets, "sha-256", "b1")
+    head = b"Content-Type: application/pkcs7-mime; smime-type=signed-data\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    for message in (detached, head + base64.encodebytes(octets)):
+        (check,) = found(message)
+        assert check.outcome is Outcome.FAILED
