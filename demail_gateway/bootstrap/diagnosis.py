@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from demail_gateway.bootstrap.command_line import COMMAND_LINE
+from demail_gateway.bootstrap.expiring import expiring_clients
 from demail_gateway.bootstrap.parts import observing, secret, store, tls_context, utc_now, waker
 from demail_gateway.core.errors import DemailError
 from demail_gateway.providers.profile import ProviderProfile, Tls, parse_profile
 from demail_gateway.settings import ConfigurationError, Settings
 from demail_gateway.storage import migrate as schema
+from demail_gateway.storage.administration import PostgresAdministration
 from demail_gateway.storage.installation import PostgresInstallation
 from demail_gateway.trust.certificates import read_certificate, read_pem_bundle
 
@@ -49,6 +52,7 @@ async def diagnose(settings: Settings) -> list[Diagnosis]:
         ("clock", _clock, "Zeitdienst einrichten (höchstens 1 s Abweichung, SND-103)"),
         ("redis", _redis, "DEMAIL_REDIS_URL prüfen"),
         ("certificates", _certificates, "Zertifikat erneuern"),
+        ("clients", _clients, "nächstes Zertifikat des Clients eintragen (demail-gateway client change)"),
     ]
     found = [await _looked(part, check(settings), mend) for part, check, mend in checks]
     found.append(Diagnosis("scanner", True, "keiner: nichts wird auf Schadsoftware geprüft, Berichte sagen scan: none"))
@@ -117,6 +121,15 @@ async def _certificates(settings: Settings) -> str:
             raise ValueError(f"{path.name} endet am {own.not_after:%d.%m.%Y}")
         ends.append(own.not_after)
     return f"gültig bis mindestens {min(ends):%d.%m.%Y}" if ends else "keine eingerichtet"
+
+
+async def _clients(settings: Settings) -> str:
+    async with store(settings) as known:
+        administration = PostgresAdministration(known.engine, known.keys)
+        ending = await expiring_clients(administration, COMMAND_LINE, utc_now() + WARN_BEFORE)
+    if ending:
+        raise ValueError("Zertifikate enden: " + ", ".join(ending))
+    return "kein Zertifikat endet bald"
 
 
 async def _providers(settings: Settings) -> AsyncIterator[Diagnosis]:

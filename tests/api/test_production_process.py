@@ -33,7 +33,7 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 def identity(directory: Path, name: str) -> tuple[Path, Path]:
     """Files with a certificate of today and its key."""
     made, key = directory / f"{name}.pem", directory / f"{name}.key"
-    made.write_text(pem(certificate(name, NOW.replace(microsecond=0), 30)), encoding="ascii")
+    made.write_text(pem(certificate(name, NOW.replace(microsecond=0), 40)), encoding="ascii")
     key.write_bytes(ec_key(name).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return made, key
 
@@ -132,13 +132,15 @@ async def test_a_production_installation_is_administered_by_key_and_by_certifica
     keys.write_text(json.dumps({"keys": [jwk(ec_key("leitstand"))]}))
 
     create = ("client", "create", "Leitstand", "--json")
-    (code, words), (_, by_key), (_, by_certificate) = await asyncio.gather(
+    (code, words), (_, by_key), (_, by_certificate), (well, found) = await asyncio.gather(
         command(environment, *create),
         command(environment, *create, "--jwks", keys),
         command(environment, *create, "--certificate", mine[0]),
+        command(environment, "doctor", "--json"),
     )
     assert code == 1
     assert "Client-Geheimnisse sind hier nicht zugelassen" in words
+    assert well == 0, found
     assert (by_key["secret"], by_certificate["secret"]) == (None, None)
 
     async with api(environment) as url, tls_proxy(tmp_path, int(url.rpartition(":")[2]), mine[0], foreign[0]) as tls:
