@@ -36,6 +36,7 @@ _ENTER_OPERATOR = text("SELECT set_config('demail.operator', 'on', true)")
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's farewell met a statement on its way
     asyncpg.CannotConnectNowError,
     asyncpg.OperatorInterventionError,  # shut-down, cancelled by a time-out of the server
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
