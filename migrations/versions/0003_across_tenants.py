@@ -77,7 +77,7 @@ FUNCTIONS = (
   ON CONFLICT (client_id, source) DO UPDATE SET
     failures = a.failures + 1,
     last_at = p_now,
-    -- GWT-23: from the third wrong secret in a row 30 s, doubled each time, a day at most (tenancy.credentials.lock_after)
+    -- GWT-23 as tenancy.credentials.lock_after: from the third in a row 30 s, doubled each time, a day at most
     locked_until = CASE WHEN a.failures + 1 >= 3
       THEN p_now + least(interval '24 hours', interval '30 seconds' * 2 ^ least(a.failures - 2, 16)) END
   RETURNING a.locked_until INTO v_locked;
