@@ -26,11 +26,9 @@ connection_app = typer.Typer(help="Anbieter-Verbindungen.", no_args_is_help=True
 key_app = typer.Typer(help="S/MIME-Schlüssel der Mandanten.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON auf stdout.")]
-KeySetFile = Annotated[
-    Path | None, typer.Option(help="JWK-Set mit öffentlichen Schlüsseln.", exists=True, dir_okay=False)
-]
+KeySetFile = Annotated[Path | None, typer.Option(help="JWK-Set mit öffentlichen Schlüsseln; - liest stdin.")]
 CertificateFiles = Annotated[
-    list[Path] | None, typer.Option(help="Client-Zertifikat (PEM), mehrfach möglich.", exists=True, dir_okay=False)
+    list[Path] | None, typer.Option(help="Client-Zertifikat (PEM), mehrfach möglich; - liest stdin.")
 ]
 Ask = Callable[["CommandLineAdministration"], Awaitable[Any]]
 TenantScopeName = StrEnum("TenantScopeName", [(s.name, s.value) for s in Scope if s is not Scope.OPERATOR])  # type: ignore[misc]
@@ -195,7 +193,7 @@ def _answer(ask: Ask, *, as_json: bool) -> None:
 
 def _json_object(path: Path, hint: str) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(_text(path, hint))
     except (ValueError, RecursionError):
         raise typer.BadParameter("kein JSON", param_hint=hint) from None
     if not isinstance(document, dict):
@@ -204,10 +202,15 @@ def _json_object(path: Path, hint: str) -> dict[str, Any]:
 
 
 def _texts(paths: list[Path], hint: str) -> list[str]:
+    return [_text(path, hint) for path in paths]
+
+
+def _text(path: Path, hint: str) -> str:
+    """The file's text; ``-`` is stdin, which reaches into a container where files do not."""
     try:
-        return [path.read_text(encoding="utf-8") for path in paths]
-    except ValueError:
-        raise typer.BadParameter("kein Text", param_hint=hint) from None
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise typer.BadParameter("nicht lesbar", param_hint=hint) from None
 
 
 def _print(found: Any) -> None:

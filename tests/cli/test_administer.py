@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from demail_gateway.cli.administer import client_app, connection_app
+from tests.fakes.client_keys import ec_key, private_jwk
 
 # no database is reached: what is wrong with the words is found before
 ENVIRONMENT = {
@@ -41,3 +42,33 @@ def test_an_unknown_scope_is_refused_and_the_known_ones_are_named() -> None:
     ran = CliRunner().invoke(client_app, words, env=ENVIRONMENT)
     assert ran.exit_code == 2
     assert "messages:send" in ran.stderr
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000], ids=["broken", "list", "deep"])
+def test_a_key_set_that_is_no_object_is_refused(content: str) -> None:
+    ran = CliRunner().invoke(client_app, ["create", "Leitstand", "--jwks", "-"], input=content, env=ENVIRONMENT)
+    assert ran.exit_code == 2
+    assert "kein JSON" in ran.stderr
+
+
+def test_a_private_key_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+    keys = tmp_path / "jwks.json"
+    keys.write_text(json.dumps({"keys": [private_jwk(ec_key())]}))
+    ran = CliRunner().invoke(client_app, ["create", "Leitstand", "--jwks", str(keys)], env=ENVIRONMENT)
+    assert ran.exit_code == 1
+    assert "/jwks/keys/0: Das ist ein geheimer Schlüssel" in ran.stderr
+
+
+def test_in_production_an_operators_client_needs_a_key() -> None:
+    ran = CliRunner().invoke(client_app, ["create", "Leitstand"], env=ENVIRONMENT)
+    assert ran.exit_code == 1
+    assert "Client-Geheimnisse sind hier nicht zugelassen" in ran.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\xff\xfe"])
+def test_what_is_no_certificate_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "client.pem"
+    file.write_bytes(content)
+    ran = CliRunner().invoke(client_app, ["create", "Leitstand", "--certificate", str(file)], env=ENVIRONMENT)
+    assert ran.exit_code != 0
+    assert "Leitstand" not in ran.stdout
