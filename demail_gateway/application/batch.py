@@ -87,11 +87,11 @@ class Batch:
         loaded, self.loaded = self.loaded, []
         return loaded
 
-    async def put(self, ready: Ready) -> None:
+    async def put(self, ready: Sequence[Ready]) -> None:
         """Waits while as many are composed as may be; when all is broken nobody takes them any more."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self._ready) < _MOST or self.broken)
-            self._ready.append(ready)
+            self._ready.extend(ready)
             self._changed.notify_all()
 
     async def end(self) -> None:

@@ -5,8 +5,9 @@ What holds at every moment when a worker dies:
 
 - before `begin`: the lease runs out and the row is open again;
 - between `begin` and `finish`: the attempt is on record without an end, so the copy is uncertain and goes to
-  reconciliation. That are at most as many copies as the profile has connections, and the ends not yet recorded
-  (`GROUP` or `GROUP_S`, whichever comes first);
+  reconciliation. That are at most as many copies as the profile has connections (with a provider that answers quickly
+  twice `begun_together`, for a fraction of a second), and the ends not yet recorded (`GROUP` or `GROUP_S`, whichever
+  comes first);
 - a hand-over never outlives its lease: it is broken off before, and then its outcome is unknown as well.
 """
 
@@ -46,7 +47,7 @@ from demail_gateway.tenancy.identifiers import uuid7
 SMIME = "smime"
 _KEEP_S = 5.0
 """How long connections and keys are remembered; a change of either takes effect after that at the latest."""
-_COMPOSED_TOGETHER = 4
+_COMPOSED_TOGETHER = 8
 """Copies composed by one thread in one go: a thread for each would cost as much as composing."""
 
 
@@ -75,6 +76,7 @@ class Dispatch:
         self._randomness = randomness
         self._observe = observe
         self._policy = policy
+        self._paces: dict[UUID, int] = {}
 
     async def __call__(self, work: Work, leases: Sequence[Lease]) -> None:
         """Works off `leases`; returns when each has an end on record, was given back, or was lost.
@@ -140,11 +142,11 @@ class Dispatch:
         except StoreUnavailable:
             await batch.fail()
             raise
-        for claimed, octets in zip(group, composed, strict=True):
-            if isinstance(octets, bytes):
-                await batch.put(Ready(claimed, octets))
-            else:
-                recorder.add(self._not_composed(claimed, octets))
+        ends = list(zip(group, composed, strict=True))
+        for claimed, end in ends:
+            if isinstance(end, Exception):
+                recorder.add(self._not_composed(claimed, end))
+        await batch.put([Ready(claimed, end) for claimed, end in ends if isinstance(end, bytes)])
 
     async def _composed(self, tenant_id: UUID, group: Sequence[ClaimedCopy]) -> list[bytes | Exception]:
         contents = [claimed.content for claimed in group]
@@ -168,19 +170,29 @@ class Dispatch:
             await self._dispatches.release(work.tenant_id, leases, work.after(self._clock(), wait_s))
 
     async def _lane(self, work: Work, batch: Batch, recorder: Recorder, size: int) -> None:
-        while group := await batch.take(size):
+        """Begins and hands over group after group of at least `size`, as far as there are so many."""
+        clock, lines = asyncio.get_running_loop().time, asyncio.Semaphore(size)
+        while group := await batch.take(max(size, self._paces.get(work.tenant_id, size))):
             if work.stopping or batch.broken or recorder.broken or not work.has_time():
                 await self._give_back(work, [ready.claimed.lease for ready in group])
                 continue
             try:
                 connections = [await self._connection(ready.claimed.content.connection_id) for ready in group]
-                begun_at = asyncio.get_running_loop().time()
+                begun_at = clock()
                 begun = await self._begin(work, group)
             except BaseException:
                 await batch.fail()
                 raise
             pairs = [(each, to) for each, to in zip(begun, connections, strict=True) if each is not None]
-            await asyncio.gather(*(self._hand_over(work, recorder, each, to, begun_at) for each, to in pairs))
+            await asyncio.gather(*(self._hand_over(work, recorder, lines, each, to, begun_at) for each, to in pairs))
+            self._keep_pace(work.tenant_id, size, clock() - begun_at)
+
+    def _keep_pace(self, tenant_id: UUID, size: int, took_s: float) -> None:
+        """A quick provider gets larger groups, which saves commits; of a slow one no more is begun than lines carry."""
+        if took_s > self._policy.quick_s:
+            self._paces.pop(tenant_id, None)
+        else:
+            self._paces[tenant_id] = min(2 * self._paces.get(tenant_id, size), self._policy.begun_together)
 
     async def _begin(self, work: Work, group: Sequence[Ready]) -> list[Ready | None]:
         """The attempts on record, committed, before the first SMTP octet; None for copies whose lease was lost."""
@@ -194,9 +206,16 @@ class Dispatch:
         return [each if each.claimed.content.copy_id in held else None for each in known]
 
     async def _hand_over(
-        self, work: Work, recorder: Recorder, ready: Ready, connection: Connection, begun_at: float
+        self,
+        work: Work,
+        recorder: Recorder,
+        lines: asyncio.Semaphore,
+        ready: Ready,
+        connection: Connection,
+        begun_at: float,
     ) -> None:
-        recorder.add(await self._hand_over_one(work, ready, connection, begun_at))
+        async with lines:
+            recorder.add(await self._hand_over_one(work, ready, connection, begun_at))
 
 
 def _groups(loaded: Sequence[ClaimedCopy]) -> list[Sequence[ClaimedCopy]]:

@@ -41,6 +41,10 @@ class HandOverPolicy:
     """How long `Dispatches.begin` lets a begun attempt keep its lease; a hand-over is broken off before that."""
     connections: int = 8
     """Where a profile names no number of connections."""
+    begun_together: int = 8
+    """Attempts recorded in one commit, at most, when the provider is quick."""
+    quick_s: float = 0.25
+    """A provider that takes a whole group within this time is quick."""
 
 
 class HandOver:
