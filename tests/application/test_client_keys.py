@@ -49,6 +49,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("kid with NUL", {"keys": [{**EC, "kid": "a\0"}]}, "/jwks/keys/0"),
     ("short RSA", {"keys": [jwk(rsa_key(1024))]}, "/jwks/keys/0"),
     ("long RSA", {"keys": [{"kty": "RSA", "e": "AQAB", "n": "_" * 2000}]}, "/jwks/keys/0"),
+    ("RSA not base64", {"keys": [{"kty": "RSA", "e": "AQAB", "n": "ä"}]}, "/jwks/keys/0"),
     ("RSA without modulus", {"keys": [{"kty": "RSA", "e": "AQAB"}]}, "/jwks/keys/0"),
     ("RSA with exponent 1", {"keys": [{**RSA, "e": "AQ"}]}, "/jwks/keys/0"),
     ("RSA with even exponent", {"keys": [{**RSA, "e": "BA"}]}, "/jwks/keys/0"),
