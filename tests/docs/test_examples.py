@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/integration.md", "docs/operation.md")
 _START_S, _STOP_S = 90.0, 30.0
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 
 def plain_environment() -> dict[str, str]:
@@ -68,7 +68,7 @@ async def _until_ready(stack: subprocess.Popen[bytes], ready_file: Path, log: Pa
 def test_the_examples_of_a_page_work_as_they_stand(page: str, ready: Path, tmp_path: Path) -> None:
     shutil.copy(ready, tmp_path / "ready.json")
     blocks = blocks_of(ROOT / page)
-    ran = run_blocks(blocks, tmp_path, plain_environment(), timeout_s=90.0)
+    ran = run_blocks(blocks, tmp_path, plain_environment(), timeout_s=150.0)
     assert ran.exit_code == 0, f"{ran.output[-2000:]}\n{ran.errors[-2000:]}"
     others = {block.number: [s for s in ran.answers.get(block.number, []) if s >= 300] for block in blocks}
     assert others == {block.number: block.expected for block in blocks}, ran.output[-4000:]

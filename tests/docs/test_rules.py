@@ -40,3 +40,10 @@ def test_links_between_documents_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     }
     assert broken == set()
+
+
+def test_every_decision_record_is_in_the_index() -> None:
+    directory = ROOT / "docs" / "decisions"
+    index = (directory / "README.md").read_text(encoding="utf-8")
+    records = {path.name for path in directory.glob("[0-9]*.md")}
+    assert {name for name in records if f"({name})" not in index} == set()
