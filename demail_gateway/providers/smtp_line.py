@@ -4,6 +4,9 @@ What a broken transaction means depends on one moment only: when the last piece 
 given to the connection. Before it the provider cannot have taken anything (RFC 5321 §4.1.1.4), so the copy may be
 tried again; from then until the provider's answer the outcome is unknown (SND-43). That is why the content goes out in
 pieces and the last one is written by itself.
+
+Where the provider offers it (RFC 2920) sender and recipients go in one piece and cost one round trip. DATA waits for
+their replies: after it nothing but content ends the transaction, and a refused recipient must end it before.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import NoReturn, cast
 
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 from aiosmtplib.esmtp import parse_esmtp_extensions
-from aiosmtplib.protocol import SMTPProtocol
+from aiosmtplib.protocol import MAX_RESPONSE_LENGTH, SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
 from demail_gateway.core.errors import ProviderOutcomeUnknown, ProviderRefused, ProviderUnavailable
@@ -112,43 +115,43 @@ class Line:
 
     async def _transact(self, sender: str, recipients: Sequence[str], octets: bytes) -> Taken:
         refused: dict[str, str] = {}
-        await self._mail(sender, len(octets))
-        newly = await self._recipients(recipients)
+        newly = await self._envelope(sender, recipients, len(octets))
         while newly:
             refused |= newly
             left = [address for address in recipients if address not in refused]
             if not left:
                 raise ProviderRefused(next(iter(refused.values())), tuple(refused))
             _expect(await self._command(b"RSET"), 250)
-            await self._mail(sender, len(octets))
-            newly = await self._recipients(left)
+            newly = await self._envelope(sender, left, len(octets))
         _expect(await self._command(b"DATA"), 354)
         return Taken(await self._content(octets), refused)
 
-    async def _mail(self, sender: str, size: int) -> None:
+    async def _envelope(self, sender: str, recipients: Sequence[str], size: int) -> dict[str, str]:
+        """Sender and recipients; returns recipients refused for good, with replies."""
         words = [b"MAIL", b"FROM:<%s>" % sender.encode("ascii")]
         if "size" in self._extensions:
             words.append(b"SIZE=%d" % size)
+        mail = b" ".join(words)
+        rcpts = [b"RCPT TO:<%s>" % address.encode("ascii") for address in recipients]
+        if "pipelining" in self._extensions:
+            first, *replies = await self._first([mail, *rcpts])
+        else:
+            (first,) = await self._first([mail])
+            replies = []
+        if first.code == 421 and self.used:
+            raise LineLost
+        _expect(first, 250)
+        replies = replies or [await self._command(rcpt) for rcpt in rcpts]
+        return _refusals(recipients, replies)
+
+    async def _first(self, commands: Sequence[bytes]) -> list[SMTPResponse]:
+        """Replies to what begins a transaction, sent in one piece. Raises LineLost when a kept line turns out dead."""
         try:
-            reply = await self._wire.execute_command(*words, timeout=self._timeouts.command_s)
+            return await self._wire.execute_together(commands, self._timeouts.command_s * len(commands))
         except _FAULTS as error:
             if self.used and not isinstance(error, SMTPResponseException):
                 raise LineLost from error
             raise ProviderUnavailable(describe(error)) from error
-        if reply.code == 421 and self.used:
-            raise LineLost
-        _expect(reply, 250)
-
-    async def _recipients(self, recipients: Sequence[str]) -> dict[str, str]:
-        """Those refused for good, with replies."""
-        refused: dict[str, str] = {}
-        for address in recipients:
-            reply = await self._command(b"RCPT", b"TO:<%s>" % address.encode("ascii"))
-            if 500 <= reply.code < 600:
-                refused[address] = reply_text(reply)
-            elif reply.code not in (250, 251):
-                _expect(reply, 250)
-        return refused
 
     async def _command(self, *words: bytes) -> SMTPResponse:
         try:
@@ -217,7 +220,51 @@ def describe(error: BaseException) -> str:
 
 
 class _Wire(SMTPProtocol):
-    """aiosmtplib's protocol with content sent in pieces; its own DATA command cannot tell before from after."""
+    """aiosmtplib's protocol with content sent in pieces and commands sent together.
+
+    Its own DATA command cannot tell before from after, and it drops a reply that comes with another.
+    """
+
+    _awaited = 1
+    """Replies to what was sent last."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._early: list[SMTPResponse] = []
+
+    async def execute_together(self, commands: Sequence[bytes], timeout_s: float) -> list[SMTPResponse]:
+        """One reply to each command, all sent in one piece (RFC 2920, if there are several)."""
+        if any(b"\r" in command or b"\n" in command for command in commands):
+            raise ValueError("a command is one line")
+        self._awaited, self._early = len(commands), []
+        self._response_pending = True
+        try:
+            self.write(b"".join(command + b"\r\n" for command in commands))
+            last = await self.read_response(timeout=timeout_s)
+            return [*self._early, last]
+        finally:
+            self._awaited = 1
+
+    def data_received(self, data: bytes) -> None:
+        if self._awaited == 1:
+            super().data_received(data)
+        elif self._response_waiter is not None and not self._response_waiter.done():
+            self._buffer.extend(data)
+            try:
+                self._collect(self._response_waiter)
+            except SMTPException as error:
+                self._set_response_exception(self._response_waiter, error)
+
+    def _collect(self, last: asyncio.Future[SMTPResponse]) -> None:
+        while (reply := self._read_response_from_buffer()) is not None:
+            if len(self._early) + 1 == self._awaited:
+                if self._buffer:
+                    raise SMTPException("more replies than commands")
+                last.set_result(reply)
+                return
+            self._early.append(reply)
+        if len(self._buffer) > MAX_RESPONSE_LENGTH:
+            raise SMTPResponseException(500, "Response too long")
 
     async def send(self, pieces: Sequence[bytes]) -> SMTPResponse | None:
         """Sends pieces with flow control; a reply that comes meanwhile ends it and is returned."""
@@ -255,6 +302,17 @@ async def _greet(wire: _Wire, profile: ProviderProfile, tls: ssl.SSLContext | No
     if reply.code != 250:
         raise SMTPResponseException(reply.code, reply.message)
     return parse_esmtp_extensions(reply.message)[0]
+
+
+def _refusals(recipients: Sequence[str], replies: Sequence[SMTPResponse]) -> dict[str, str]:
+    """Those refused for good, with replies. Raises ProviderUnavailable when one is put off: all are then."""
+    refused: dict[str, str] = {}
+    for address, reply in zip(recipients, replies, strict=True):
+        if 500 <= reply.code < 600:
+            refused[address] = reply_text(reply)
+        elif reply.code not in (250, 251):
+            _expect(reply, 250)
+    return refused
 
 
 def _expect(reply: SMTPResponse, code: int) -> None:

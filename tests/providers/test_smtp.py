@@ -21,9 +21,9 @@ from tests.providers.conftest import BODY, NOW, SENDER, Events, Listening, Peer,
 A, B, C = "a@sandbox.de-mail.de", "b@sandbox.de-mail.de", "c@sandbox.de-mail.de"
 
 
-@pytest.fixture
-def script() -> Script:
-    return Script()
+@pytest.fixture(params=[(), ("PIPELINING",)], ids=["one-by-one", "together"])
+def script(request: pytest.FixtureRequest) -> Script:
+    return Script(extensions=(*request.param, "SIZE 50000000"))
 
 
 @pytest.fixture
@@ -390,3 +390,62 @@ async def test_endless_reply_is_cut_off(pki: Pki, provider_tls: ssl.SSLContext, 
     async with listening(pki, serve, provider_tls) as at:
         with pytest.raises(ProviderUnavailable):
             await provider.hand_over(at.request())
+
+
+# --- commands together (RFC 2920) -------------------------------------------------------------------------------------
+
+
+async def test_sender_and_recipients_go_out_before_any_reply(
+    pki: Pki, provider_tls: ssl.SSLContext, provider: SmtpProvider
+) -> None:
+    script = Script(extensions=("PIPELINING",))
+    heard: list[str] = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.say("220 provider")
+        await peer.hear()
+        await peer.say("250-provider", "250 PIPELINING")
+        heard.extend([await peer.hear() for _ in range(3)])
+        await peer.say("250 sender", "550 5.1.1 unknown", "250 recipient")
+        assert await peer.hear() == "RSET"
+        await peer.say("250 ok")
+        while await script._command(peer):
+            pass
+
+    async with listening(pki, serve, provider_tls) as at:
+        receipt = await provider.hand_over(at.request(A, B))
+    assert heard == [f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{A}>", f"RCPT TO:<{B}>"]
+    assert receipt.refused == {A: "550 5.1.1 unknown"}
+    assert script.taken[0][:2] == (SENDER, (B,))
+
+
+async def test_more_replies_than_commands_end_the_line_before_the_content(
+    pki: Pki, provider_tls: ssl.SSLContext, provider: SmtpProvider
+) -> None:
+    rest: asyncio.Queue[str] = asyncio.Queue()
+
+    async def serve(peer: Peer) -> None:
+        await peer.say("220 provider")
+        await peer.hear()
+        await peer.say("250-provider", "250 PIPELINING")
+        assert (await peer.hear()).startswith("MAIL")
+        await peer.say("250 sender", "250 recipient", "354 content")
+        try:
+            while True:
+                rest.put_nowait(await peer.hear())
+        except (ConnectionError, asyncio.IncompleteReadError):
+            rest.put_nowait("")
+
+    async with listening(pki, serve, provider_tls) as at:
+        with pytest.raises(ProviderUnavailable):
+            await provider.hand_over(at.request(A))
+        assert await rest.get() == f"RCPT TO:<{A}>"
+        assert await rest.get() == ""
+
+
+async def test_address_cannot_carry_a_command(there: Where, script: Script, provider: SmtpProvider) -> None:
+    async with there() as at:
+        with pytest.raises(ValueError, match=r"one line|control character"):
+            await provider.hand_over(at.request("a@b.de>\r\nRCPT TO:<evil@sandbox.de-mail.de"))
+    assert script.taken == []
+    assert not any("evil" in command for command in script.commands)
