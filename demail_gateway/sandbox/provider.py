@@ -135,8 +135,8 @@ class Desk:
             recipients=len(draft.envelope_recipients),
             raw=octets,
         )
-        recorded = await self._store.run(partial(tables.record_submission, submission=submission, copies=copies))
-        self._dispatcher.add(recorded)
+        record = partial(tables.record_submission, submission=submission, copies=copies)
+        await self._store.run(record, then=self._dispatcher.add)
         return Reply(f"250 2.0.0 OK {copies[0].demail_message_id}", cut=any(script.drops for script in scripts))
 
     async def _refuses_for_now(self, draft: Draft, scripts: Sequence[Behaviour]) -> bool:
@@ -176,16 +176,16 @@ class Desk:
     async def send(self, messages: Sequence[NewMessage]) -> None:
         """Puts citizens' messages on their way."""
         effects = Effects(messages=tuple(messages))
-        recorded = await self._store.run(partial(tables.record, effects=effects, at=self._clock.now()))
-        self._dispatcher.add(recorded)
+        record = partial(tables.record, effects=effects, at=self._clock.now())
+        await self._store.run(record, then=self._dispatcher.add)
 
     async def settle(self, outgoing: Outgoing, message: StoredMessage, verdict: Verdict) -> None:
         """The gateway took a message for one of its mailboxes, or knows no such mailbox."""
         step = Step.STORED if verdict is Verdict.TAKEN else Step.REFUSED
         is_demail = message.message_type == MessageType.NORMAL
         then = NewAction(self._clock.now(), step, outgoing.recipient) if is_demail else None
-        recorded = await self._store.run(partial(tables.settle_outgoing, outgoing=outgoing, then=then))
-        self._dispatcher.add(recorded)
+        record = partial(tables.settle_outgoing, outgoing=outgoing, then=then)
+        await self._store.run(record, then=self._dispatcher.add)
 
     # --- registration -------------------------------------------------------------------------------------------------
 

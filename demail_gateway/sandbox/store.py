@@ -43,11 +43,15 @@ class Store:
         self._thread.start()
         await self._opened
 
-    async def run(self, work: Work[T]) -> T:
-        """The result of `work`, once everything it wrote is durable. Raises what `work` raised, undone then."""
+    async def run(self, work: Work[T], *, then: Callable[[T], object] | None = None) -> T:
+        """The result of `work`, once everything it wrote is durable. Raises what `work` raised, undone then.
+
+        `then` gets the result even when the caller was cancelled meanwhile, as it is when its client hangs up: what is
+        written is written, and what follows from it must follow.
+        """
         assert self._loop is not None
         done: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(work, done))
+        self._jobs.put(_Job(work, done, then))
         return await done
 
     async def close(self) -> None:
@@ -61,9 +65,9 @@ class Store:
         try:
             connection = _connect(self._path)
         except sqlite3.Error as error:
-            self._tell([(self._opened, None, error)])
+            self._tell([(_Job(_nothing, self._opened), None, error)])
             return
-        self._tell([(self._opened, None, None)])
+        self._tell([(_Job(_nothing, self._opened), None, None)])
         with contextlib.closing(connection):
             while group := self._next_group():
                 answers = _commit(connection, group)
@@ -96,9 +100,14 @@ class Store:
 class _Job:
     work: Work[Any]
     done: asyncio.Future[Any]
+    then: Callable[[Any], object] | None = None
 
 
-_Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
+_Answer = tuple[_Job, Any, BaseException | None]
+
+
+def _nothing(_connection: sqlite3.Connection) -> None:
+    """The work of opening."""
 
 
 def _commit(connection: sqlite3.Connection, group: list[_Job]) -> list[_Answer]:
@@ -110,7 +119,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Job]) -> list[_Answer]:
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        return [(job.done, None, error) for job in group]
+        return [(job, None, error) for job in group]
     return answers
 
 
@@ -121,19 +130,21 @@ def _attempt(connection: sqlite3.Connection, job: _Job) -> _Answer:
     except Exception as error:  # whatever it is belongs to the caller who awaits it, not to this thread
         connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
-        return job.done, None, error
+        return job, None, error
     connection.execute("RELEASE job")
-    return job.done, result, None
+    return job, result, None
 
 
 def _settle(answers: list[_Answer]) -> None:
-    for done, result, error in answers:
-        if done.cancelled():
+    for job, result, error in answers:
+        if error is None and job.then is not None:
+            job.then(result)
+        if job.done.cancelled():
             continue
         if error is None:
-            done.set_result(result)
+            job.done.set_result(result)
         else:
-            done.set_exception(error)
+            job.done.set_exception(error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

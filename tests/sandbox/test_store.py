@@ -59,3 +59,25 @@ async def test_a_message_is_refused_so_often_and_then_taken(store: Store) -> Non
     answers = [await store.run(lambda c: tables.refuse_once_more(c, "urn:uuid:1", 2)) for _ in range(4)]
     assert answers == [True, True, False, False]
     assert await store.run(lambda c: tables.refuse_once_more(c, "urn:uuid:2", 2))
+
+
+async def test_what_follows_from_a_write_follows_also_when_its_caller_is_gone(store: Store) -> None:
+    """A client that hangs up cancels its session; the submission is in the file all the same, and goes on its way."""
+    followed: list[int] = []
+    caller = asyncio.ensure_future(store.run(lambda c: tables.set_setting(c, "kept", 1) or 7, then=followed.append))  # type: ignore[func-returns-value]
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert await store.run(lambda c: tables.setting(c, "kept")) == 1
+    assert followed == [7]
+
+
+async def test_nothing_follows_from_a_write_that_failed(store: Store) -> None:
+    def failing(_: sqlite3.Connection) -> int:
+        raise LookupError("no")
+
+    followed: list[int] = []
+    with pytest.raises(LookupError):
+        await store.run(failing, then=followed.append)
+    assert followed == []
