@@ -22,6 +22,8 @@ START_S = 100.0
 """How long a start may take on a machine that does other things, too; it needs about four seconds."""
 PATIENCE_S = 40.0
 """How long anything else may take; most needs a second or two."""
+RESTART_S = 60.0
+"""How long a restart may take here; ours is ten seconds on a machine of its own."""
 
 _PROGRAM = (sys.executable, "-m", "demail_gateway")
 

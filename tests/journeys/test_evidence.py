@@ -101,29 +101,28 @@ def test_a_signed_message_and_a_confirmation_verify_with_anchor_and_revocation_l
 
 def test_without_revocation_list_the_status_is_undecided(files: Files) -> None:
     """`integrity.md` §5 row 15: a check that could not be made is not passed."""
-    for file in (files.received, files.confirmation):
-        code, (report,) = verify("--trust-anchor", files.anchor, file)
-        assert (code, report["outcome"]) == (2, "indeterminate")
+    code, reports = verify("--trust-anchor", files.anchor, files.received, files.confirmation)
+    assert (code, [report["outcome"] for report in reports]) == (2, ["indeterminate"] * 2)
+    for report in reports:
         outcomes = {check["name"]: check["outcome"] for check in report["checks"]}
         assert outcomes["certificate.status"] == "indeterminate"
 
 
 def test_without_anchor_nothing_signed_is_trusted(files: Files) -> None:
     """A package brings certificates along; none of them becomes an anchor."""
-    for words in ([files.package], ["--crl", files.crl, files.received], ["--crl", files.crl, files.confirmation]):
-        code, (report,) = verify(*words)
-        assert (code, report["outcome"]) == (2, "indeterminate")
+    code, reports = verify("--crl", files.crl, files.package, files.received, files.confirmation)
+    assert (code, [report["outcome"] for report in reports]) == (2, ["indeterminate"] * 3)
 
 
-@pytest.mark.parametrize("part", ["received", "confirmation"])
-def test_a_changed_message_fails(files: Files, part: str) -> None:
-    file: Path = getattr(files, part)
-    changed = files.changed(file, b"\r\nSubject: ", b"\r\nSubject: x")
-    code, (report,) = verify("--trust-anchor", files.anchor, "--crl", files.crl, changed)
-    assert (code, report["outcome"]) == (1, "failed")
+def test_a_changed_message_fails(files: Files) -> None:
+    changed = [
+        files.changed(file, b"\r\nSubject: ", b"\r\nSubject: x") for file in (files.received, files.confirmation)
+    ]
+    code, reports = verify("--trust-anchor", files.anchor, "--crl", files.crl, *changed, files.received)
+    assert (code, [report["outcome"] for report in reports]) == (1, ["failed", "failed", "passed"])
 
 
-def _repacked(files: Files, change: dict[str, bytes | None]) -> Path:
+def _repacked(files: Files, number: int, change: dict[str, bytes | None]) -> Path:
     """The package with some members replaced, added or (None) left out."""
     source, target = zipfile.ZipFile(files.package), io.BytesIO()
     members = {name: source.read(name) for name in source.namelist()} | change
@@ -131,7 +130,7 @@ def _repacked(files: Files, change: dict[str, bytes | None]) -> Path:
         for name, octets in members.items():
             if octets is not None:
                 archive.writestr(name, octets)
-    path = files.package.with_name("repacked.zip")
+    path = files.package.with_name(f"repacked-{number}.zip")
     path.write_bytes(target.getvalue())
     return path
 
@@ -141,15 +140,17 @@ def test_a_package_that_is_not_as_it_was_made_fails(files: Files) -> None:
     message, proof = (next(n for n in names if n.startswith(start)) for start in ("messages/", "evidence/"))
     manifest = (files.unpacked / "manifest.json").read_bytes()
     changes: list[dict[str, bytes | None]] = [
+        {},
         {message: (files.unpacked / message).read_bytes() + b"\r\n"},
         {proof: None},
         {"more.txt": b"more"},
         {"manifest.json.p7s": None},
         {"manifest.json": manifest.replace(b"{", b"{ ", 1)},
     ]
-    for change in changes:
-        code, (report,) = verify("--trust-anchor", files.anchor, _repacked(files, change))
-        assert (code, report["outcome"]) == (1, "failed"), change.keys()
+    repacked = [_repacked(files, number, change) for number, change in enumerate(changes)]
+    code, reports = verify("--trust-anchor", files.anchor, *repacked)
+    assert code == 1
+    assert [report["outcome"] for report in reports] == ["passed", *["failed"] * 5]
 
 
 def test_every_flipped_byte_of_a_package_shows(files: Files) -> None:
@@ -162,8 +163,7 @@ def test_every_flipped_byte_of_a_package_shows(files: Files) -> None:
         path.write_bytes(octets[:position] + bytes([octets[position] ^ 0x01]) + octets[position + 1 :])
         changed.append(path)
     code, reports = verify("--trust-anchor", files.anchor, *changed)
-    assert code == 1
-    assert [report["outcome"] for report in reports] == ["failed"] * 20
+    assert (code, [report["outcome"] for report in reports]) == (1, ["failed"] * 20)
 
 
 def test_unusable_arguments_and_files_win_over_every_verdict(files: Files, tmp_path: Path) -> None:
@@ -172,10 +172,7 @@ def test_unusable_arguments_and_files_win_over_every_verdict(files: Files, tmp_p
     changed = files.changed(files.received, b"\r\nSubject: ", b"\r\nSubject: y")
     assert verify(nonsense)[0] == 3
     assert verify(changed, tmp_path / "absent.eml", files.package)[0] == 3
-    assert verify("--trust-anchor", nonsense, files.package)[0] == 3
-    assert verify("--at", "gestern", files.package)[0] == 3
     assert verify("--unknown-option", files.package)[0] == 3
-    assert verify()[0] == 3
 
 
 def test_the_report_for_a_clerk_is_german(files: Files) -> None:

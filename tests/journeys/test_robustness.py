@@ -13,11 +13,8 @@ from functools import partial
 
 import redis
 
-from tests.journeys.installation import Installation, children_of, is_running, until
+from tests.journeys.installation import RESTART_S, Installation, children_of, is_running, until
 from tests.journeys.people import CITIZENS, DISPATCH, RECEIPT, Application, Sandbox, kinds
-
-RESTART_S = 60.0
-"""Ours is ten seconds on a machine of its own; this one may do much else."""
 
 
 def _kill(installation: Installation, name: str) -> int:
