@@ -5,6 +5,7 @@ Pure ASGI, because a framework's middleware would copy every body.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from demail_gateway.observability.metrics import Metrics
 from demail_gateway.observability.trace import new_trace_id, parse_traceparent
 
 log = get_logger("demail_gateway.api")
+_gate = logging.getLogger("demail_gateway.api")
+"""Asked before a line is prepared that nobody will see."""
 
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 _QUIET = ("/livez", "/readyz", "/metrics")
@@ -71,7 +74,7 @@ class Edge:
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.requests_s.labels(_method(scope), route, str(status)).observe(seconds)
-        if route not in _QUIET:
+        if route not in _QUIET and _gate.isEnabledFor(logging.INFO):
             facts: dict[str, Any] = scope.get("demail.facts", {})
             log.info("request", method=_method(scope), route=route, status=status, seconds=round(seconds, 6), **facts)
 

@@ -40,10 +40,13 @@ class Observer:
         self._metrics = metrics
         self._pseudonymise = pseudonymise
         self._log = get_logger()
+        self._gate = logging.getLogger("demail_gateway")
 
     def __call__(self, event: str, /, **facts: object) -> None:
         self._metrics.note(event, facts)
         level = _LEVELS.get(event, logging.INFO)
+        if not self._gate.isEnabledFor(level):
+            return  # preparing a line that nobody will see costs more than the count
         self._log.log(level, event, **{name: self._fact(name, value) for name, value in facts.items()})
 
     def _fact(self, name: str, value: object) -> object:
