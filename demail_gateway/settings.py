@@ -33,6 +33,21 @@ from demail_gateway.tenancy.client_authentication import ClientAuthentication, d
 
 PREFIX = "DEMAIL_"
 MIB = 1 << 20
+READ_ELSEWHERE = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        "DOTENV",  # below
+        "MIGRATIONS",  # storage.migrate
+        "PG_BIN",  # embedded
+        "VALKEY_BIN",  # embedded
+        "VENV",  # run
+        "TEST_WORKERS",  # run
+        "VERSION",  # docker-compose.yml
+        "API_PUBLISH",  # docker-compose.yml
+        "INBOUND_PUBLISH",  # docker-compose.yml
+    )
+)
+"""Variables of ours that are no settings of a process."""
 
 
 class ConfigurationError(Exception):
@@ -239,10 +254,10 @@ def _sources(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _collect(source: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Values by field name; unknown variables are left alone because tests and `run` use some of their own."""
+    """Values by field name. A variable that nobody reads is a fault: an operator relies on what it was meant to do."""
     values: dict[str, str] = {}
-    faults: list[str] = []
     secrets = secret_names()
+    faults = [f"{variable}: {reason}" for variable in source if (reason := _unread(variable, secrets))]
     for name in Settings.model_fields:
         variable = f"{PREFIX}{name.upper()}"
         if name in secrets and (path := source.get(f"{variable}_FILE")) and variable not in source:
@@ -253,6 +268,18 @@ def _collect(source: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
         elif source.get(variable, "") != "":
             values[name] = source[variable]
     return values, faults
+
+
+def _unread(variable: str, secrets: frozenset[str]) -> str | None:
+    """Why a variable has no effect; None if it has one, here or elsewhere."""
+    if variable == f"{PREFIX}CLAMD":
+        return "this release has no malware scanner: nothing would be scanned"
+    name = variable.removeprefix(PREFIX).lower()
+    if name in Settings.model_fields or name.removesuffix("_file") in secrets:
+        return None
+    if variable.startswith(f"{PREFIX}SANDBOX_") or variable in READ_ELSEWHERE:
+        return None
+    return "is not known; see docs/configuration.md"
 
 
 def _is_secret(annotation: Any) -> bool:

@@ -129,3 +129,13 @@ def test_a_program_ends_with_one_line_per_fault(monkeypatch: pytest.MonkeyPatch)
         entry_settings()
     lines = str(caught.value).splitlines()
     assert [line.partition(":")[0] for line in lines] == ["Konfiguration", "Konfiguration"]
+
+
+@pytest.mark.parametrize("variable", ["DEMAIL_CLAMD", "DEMAIL_DATABSE_URL", "DEMAIL_API_PORT_FILE"])
+def test_a_variable_that_nobody_reads_is_a_fault(variable: str) -> None:
+    with pytest.raises(ConfigurationError, match=variable):
+        load_settings({variable: "x"})
+
+
+def test_variables_of_other_programs_are_none_of_our_business() -> None:
+    load_settings({"DEMAIL_SANDBOX_BIND": "0.0.0.0", "DEMAIL_VENV": ".venv", "DEMAIL_TEST_WORKERS": "2", "PATH": "/"})
