@@ -6,6 +6,7 @@ SND-45). What the texts leave open is decided here:
 
 - Evidence for a copy settles a hand-over of unknown outcome (SND-43): whatever is confirmed was taken.
 - Evidence of success after a refusal, a failure or a cancellation is a contradiction: `conflict`.
+- Times are those of the proof that reached the gateway first; a repetition with another time moves none of them.
 - Of several failures without proof of delivery, the gravest stands: malware, integrity, undeliverable; among reasons
   the specific one before `other`. They agree that nothing was delivered, so they are no contradiction.
 - A failure that names no recipient of several puts those without proof of delivery and without a failure of their own

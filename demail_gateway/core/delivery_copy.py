@@ -140,7 +140,7 @@ class CopyView:
     def _own(self, recipient: RecipientFacts) -> RecipientDelivery:
         evidence = self._of(recipient)
         milestone = max((_MILESTONE_OF[e.effect] for e in evidence if e.effect in _MILESTONE_OF), default=Milestone(0))
-        dispatched_at = _earliest(evidence, Effect.DISPATCHED)
+        dispatched_at = _proven_at(evidence, Effect.DISPATCHED)
         state, reason = self._judge(recipient, evidence, milestone)
         if state in (RecipientState.PENDING, RecipientState.DISPATCHED):
             state = self._after_waiting(state, milestone, dispatched_at)
@@ -150,8 +150,8 @@ class CopyView:
             reason=reason,
             milestone=milestone,
             dispatched_at=dispatched_at,
-            delivered_at=_earliest(evidence, Effect.DELIVERED) or _delivered_by_retrieval(evidence),
-            retrieved_at=_earliest(evidence, Effect.RETRIEVED),
+            delivered_at=_proven_at(evidence, Effect.DELIVERED) or _delivered_by_retrieval(evidence),
+            retrieved_at=_proven_at(evidence, Effect.RETRIEVED),
         )
 
     def _judge(
@@ -217,12 +217,16 @@ def _proves(fact: EvidenceFact, state: RecipientState) -> bool:
     return fact.effect.value == state.value
 
 
-def _earliest(evidence: list[EvidenceFact], effect: Effect) -> datetime | None:
-    return min((e.at for e in evidence if e.effect is effect), default=None)
+def _proven_at(evidence: list[EvidenceFact], effect: Effect) -> datetime | None:
+    """By the proof that came first: a repeated one with another time moves nothing (SND-45), whatever is read first."""
+    first = min(((e.received_at, e.at) for e in evidence if e.effect is effect), default=None)
+    return None if first is None else first[1]
 
 
 def _delivered_by_retrieval(evidence: list[EvidenceFact]) -> datetime | None:
-    return min((e.delivered_at for e in evidence if e.effect is Effect.RETRIEVED and e.delivered_at), default=None)
+    found = ((e.received_at, e.delivered_at) for e in evidence if e.effect is Effect.RETRIEVED and e.delivered_at)
+    first = min(found, default=None)
+    return None if first is None else first[1]
 
 
 def latest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -17,14 +17,20 @@ from demail_gateway.storage.standing import fetch_standings, lock_leased, lock_m
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 
 DUPLICATE = "confirmation-duplicate"
-"""Finding of another confirmation of a kind that is already there; it moves nothing (CO-16, SND-45)."""
+"""Finding of another proof that says the same as one that is there already; it moves nothing (CO-16, SND-45).
+
+Its fact is kept all the same: `derive` sees the set of all facts, so neither order nor repetition changes what comes
+out. A mere label could be wrong about two notifications of one kind that say different things; a dropped fact would be.
+"""
 LEARNT_CHARS = 4000
 """Longer keys are no keys; they are not learnt."""
 
 _EARLIER = """
 SELECT EXISTS (
   SELECT FROM evidence WHERE tenant_id = $1 AND message_id = $2 AND kind = $3 AND outcome = 'passed'
-     AND copy_id IS NOT DISTINCT FROM $4 AND recipient_id IS NOT DISTINCT FROM $5 AND received_id <> $6)
+     AND copy_id IS NOT DISTINCT FROM $4 AND recipient_id IS NOT DISTINCT FROM $5 AND received_id <> $6
+     AND issuer = $7 AND demail_message_id IS NOT DISTINCT FROM $8
+     AND fact ->> 'effect' IS NOT DISTINCT FROM $9::text AND fact ->> 'reason' IS NOT DISTINCT FROM $10::text)
 """
 # a proof that was indeterminate is recorded again when it could be checked; it keeps its first id
 _INSERT = """
@@ -55,10 +61,10 @@ async def insert_proof(connection: Any, tenant_id: UUID, lease: Lease, evidence:
     locked = await lock_messages(connection, tenant_id, [message_id]) if message_id else []
     if not await lock_leased(connection, tenant_id, [lease]):
         return
-    fact, findings = evidence.fact, [storable(finding) for finding in evidence.findings]
-    if locked and await _is_duplicate(connection, tenant_id, evidence):
-        fact, findings = None, [*findings, *([DUPLICATE] if DUPLICATE not in findings else [])]
-    await connection.execute(_INSERT, tenant_id, *_columns(evidence, fact, findings))
+    findings = [storable(finding) for finding in evidence.findings]
+    if locked and DUPLICATE not in findings and await _is_duplicate(connection, tenant_id, evidence):
+        findings.append(DUPLICATE)
+    await connection.execute(_INSERT, tenant_id, *_columns(evidence, findings))
     await connection.execute(_PROCESSED, tenant_id, evidence.received_id, evidence.at)
     changes = Changes(evidence.at, clocks)
     _plan_recheck(changes, lease, evidence)
@@ -75,10 +81,18 @@ async def _is_duplicate(connection: Any, tenant_id: UUID, evidence: NewEvidence)
     if evidence.outcome is not Outcome.PASSED:
         return False
     key = (evidence.message_id, evidence.kind, evidence.copy_id, evidence.recipient_id, evidence.received_id)
-    return bool(await connection.fetchval(_EARLIER, tenant_id, *key))
+    source = (storable(evidence.issuer), storable_or_none(evidence.demail_message_id))
+    return bool(await connection.fetchval(_EARLIER, tenant_id, *key, *source, *_said(evidence.fact)))
 
 
-def _columns(evidence: NewEvidence, fact: EvidenceFact | None, findings: list[str]) -> tuple[Any, ...]:
+def _said(fact: EvidenceFact | None) -> tuple[str | None, str | None]:
+    """Effect and reason, as in the stored fact: what tells two notifications of one kind apart."""
+    if fact is None:
+        return None, None
+    return str(fact.effect), None if fact.reason is None else str(fact.reason)
+
+
+def _columns(evidence: NewEvidence, findings: list[str]) -> tuple[Any, ...]:
     return (
         evidence.id,
         evidence.received_id,
@@ -96,7 +110,7 @@ def _columns(evidence: NewEvidence, fact: EvidenceFact | None, findings: list[st
         evidence.verdict,
         to_jsonb([asdict(check) for check in evidence.checks]),
         findings,
-        fact_to_jsonb(fact),
+        fact_to_jsonb(evidence.fact),
         list(evidence.validation.get("certificates", ())),
         list(evidence.validation.get("crls", ())),
         evidence.at,

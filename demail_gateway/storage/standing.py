@@ -76,10 +76,6 @@ class Standing:
         """The same, waiting for a person (SND-52)."""
         return replace(self, facts=replace(self.facts, held=True))
 
-    def with_evidence(self, fact: EvidenceFact) -> Standing:
-        """The same with one more proof."""
-        return replace(self, evidence=(*self.evidence, fact))
-
 
 async def lock_messages(connection: Any, tenant_id: UUID, message_ids: Sequence[UUID]) -> list[UUID]:
     """Locks outbound messages until the transaction ends; returns those that exist."""

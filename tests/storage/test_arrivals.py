@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from demail_gateway.application.ports import NewInbound, WorkKind
+from demail_gateway.application.ports import NewEvidence, NewInbound, NewMessage, WorkKind
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.options import SendOptions
-from demail_gateway.core.vocabulary import AuthLevel, RecipientKind
+from demail_gateway.core.vocabulary import AuthLevel, RecipientKind, UndeliverableReason
 from demail_gateway.storage.envelope import CHUNK_BYTES
 from demail_gateway.storage.proofs import DUPLICATE
 from tests.storage.stage import NOW, Stage, Tenant, later, new_arrival, new_evidence, new_message
@@ -175,6 +176,46 @@ async def test_second_confirmation_of_a_kind_is_kept_and_moves_nothing(stage: St
     assert await stage.events(message) == before
     view = await stage.reading.message(elbtal.scope, message.id)
     assert view.recipients[0].delivered_at == later(minutes=1)
+
+
+def notification(message: NewMessage, effect: Effect, reason: UndeliverableReason | None, minute: int) -> NewEvidence:
+    made = new_evidence(message, effect, at=later(minutes=minute))
+    assert made.fact is not None
+    return replace(made, kind="notification other", fact=replace(made.fact, reason=reason))
+
+
+@pytest.mark.clause("SND-44")
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_notifications_of_one_kind_end_alike_in_every_order(
+    stage: Stage, elbtal: Tenant, order: tuple[int, ...]
+) -> None:
+    message = await stage.accept(elbtal)
+    await stage.taken(elbtal)
+    told = (
+        notification(message, Effect.UNDELIVERABLE, UndeliverableReason.OTHER, 1),
+        notification(message, Effect.INTEGRITY_FAILED, None, 2),
+        notification(message, Effect.UNDELIVERABLE, UndeliverableReason.OTHER, 3),
+    )
+    for number in order:
+        await stage.prove(elbtal, told[number])
+    view = await stage.reading.message(elbtal.scope, message.id)
+    assert (view.state, view.recipients[0].state) == ("completed", "integrity-failed")
+    assert view.completed_at == later(minutes=2)
+    findings = [each.findings for each in await stage.reading.evidence_of(elbtal.scope, message.id)]
+    assert sorted(findings) == [(), (), (DUPLICATE,)]
+
+
+@pytest.mark.clause("SND-45")
+async def test_a_repeated_receipt_with_an_earlier_time_moves_no_time(stage: Stage, elbtal: Tenant) -> None:
+    message = await stage.accept(elbtal)
+    await stage.taken(elbtal)
+    first = new_evidence(message, Effect.DELIVERED, at=later(minutes=5))
+    await stage.prove(elbtal, first)
+    assert first.fact is not None
+    backdated = replace(first.fact, at=later(minutes=1), received_at=later(minutes=6))
+    await stage.prove(elbtal, replace(first, id=uuid4(), fact=backdated, at=later(minutes=6)))
+    view = await stage.reading.message(elbtal.scope, message.id)
+    assert view.recipients[0].delivered_at == later(minutes=5)
 
 
 async def test_the_same_kind_for_another_recipient_is_no_duplicate(stage: Stage, elbtal: Tenant) -> None:
