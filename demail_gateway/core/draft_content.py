@@ -83,7 +83,6 @@ def has_controls(text: str) -> bool:
 
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _ATOM = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]++"
 _CONTENT_TYPE = re.compile(rf"({_ATOM})/{_ATOM}(?: *; *{_ATOM}=(?:{_ATOM}|\"(?:[ !#-\[\]-~]|\\[ -~])*+\"))*+", re.ASCII)
 _MAX_CONTENT_TYPE_CHARS = 255
@@ -111,8 +110,18 @@ def _body(draft: DraftInput) -> Iterator[Violation]:
             "/text", "Die Nachricht hat weder Text noch Anlagen.", "The message has neither text nor attachments."
         )
     for pointer, value in (("/text", draft.text), ("/html", draft.html)):
-        if value is not None and _UNWRITABLE.search(value):
+        if value is not None and _unwritable(value):
             yield _controls(pointer)
+
+
+def _unwritable(text: str) -> bool:
+    """Whether `text` has NUL or lone surrogates. By codec, because a pattern takes ten times as long on long texts."""
+    if text.isascii():
+        return "\0" in text
+    try:
+        return b"\0" in text.encode()
+    except UnicodeEncodeError:
+        return True
 
 
 def _attachment(index: int, attachment: AttachmentFacts) -> Iterator[Violation]:
