@@ -6,8 +6,8 @@ person assigns it (CO-16).
 
 A certificate's status may be unknown at first because no fresh revocation list is at hand. Then a proof is recorded as
 indeterminate, moves nothing, and is checked again; an inbox entry, which is recorded once, waits a little for the list.
-A first check judges for the moment of reception (IN-26). A later one judges for its own moment: a certificate that is
-valid and not revoked then was not revoked before, and no list from before the reception will ever come.
+Every check, the first and a later one, judges for the moment of reception (IN-26): a certificate that ends meanwhile
+makes no proof worse. A list that was issued after the reception tells the status at the reception, too.
 """
 
 from __future__ import annotations
@@ -138,19 +138,19 @@ class Receive:
     async def _record_proof(
         self, work: Work, lease: Lease, arrival: StoredArrival, tools: Tools, matched: Matched
     ) -> None:
-        now, at = self._clock(), self._moment(lease, arrival)
+        now = self._clock()
         wait_s = self._policy.recheck.wait_s(lease.tries, 0.0)
         recheck_at = None if wait_s is None else now + timedelta(seconds=wait_s)
         recorded = Recording(self._id(now), now, arrival, recheck_at)
-        evidence = await _in_thread(evidence_of, matched, tools, at, recorded)
+        evidence = await _in_thread(evidence_of, matched, tools, arrival.received_at, recorded)
         await self._arrivals.record_evidence(work.tenant_id, lease, evidence)
         self._report_evidence(work, lease, evidence)
 
     async def _record_entry(
         self, work: Work, lease: Lease, arrival: StoredArrival, tools: Tools, finding: str | None
     ) -> None:
-        now, at = self._clock(), self._moment(lease, arrival)
-        entry = await _in_thread(inbox_entry, arrival, tools, at, self._id(now), now, finding)
+        now = self._clock()
+        entry = await _in_thread(inbox_entry, arrival, tools, arrival.received_at, self._id(now), now, finding)
         undecided = entry.verification["outcome"] == Outcome.INDETERMINATE
         if undecided and lease.tries < self._policy.entry_waits:
             wait_s = self._policy.recheck.wait_s(lease.tries, 0.0) or 0.0
@@ -174,9 +174,6 @@ class Receive:
         entry = unchecked_entry(arrival, self._id(now), now)
         await self._arrivals.record_inbound(work.tenant_id, lease, entry)
         self._report_entry(work, lease, entry)
-
-    def _moment(self, lease: Lease, arrival: StoredArrival) -> datetime:
-        return arrival.received_at if lease.tries == 0 else self._clock()
 
     def _id(self, now: datetime) -> UUID:
         return uuid7(now, self._randomness(10))

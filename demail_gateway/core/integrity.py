@@ -118,6 +118,17 @@ def key_findings(facts: CertificateFacts) -> tuple[str, ...] | None:
     return ("key-size-deprecated",) if facts.key_bits < RECOMMENDED_RSA_BITS else ()
 
 
+def purpose_findings(facts: CertificateFacts) -> tuple[str, ...]:
+    """``certificate-key-usage`` if the certificate was issued for nothing but S/MIME or TLS (RFC 5280 §4.2.1.12).
+
+    Subscribers have such certificates from the same authorities: they prove a person or a machine, and no provider
+    (TR 01201-3.4 §3.1.14) and no installation. A certificate without that extension is for any purpose.
+    """
+    return ("certificate-key-usage",) if facts.purposes and facts.purposes <= _FOREIGN_PURPOSES else ()
+
+
+_FOREIGN_PURPOSES = frozenset({"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.4"})
+"""serverAuth, clientAuth, emailProtection."""
 _DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _KEY_TYPE = {SignatureScheme.RSA: "rsa", SignatureScheme.RSASSA_PSS: "rsa", SignatureScheme.EC_DSA: "ec"}
 
@@ -220,10 +231,11 @@ class _Checker:
         """Rows 14 and 15."""
         verdict = self.judge.judge(facts.der, self.at)
         self.result = replace(self.result, certificate_verdict=verdict)
-        self.note(*verdict.findings)
+        findings = (*purpose_findings(facts), *verdict.findings)
+        self.note(*findings)
         if verdict.status is CertificateStatus.REVOKED:
             self.note("certificate-revoked")
-        if verdict.findings or verdict.status is CertificateStatus.REVOKED:
+        if findings or verdict.status is CertificateStatus.REVOKED:
             raise self.failed("certificate-invalid")
         if verdict.status is not CertificateStatus.GOOD:
             raise self.ended(Outcome.INDETERMINATE, "certificate-status-unknown")

@@ -50,6 +50,8 @@ class CertificateFacts:
     not_after: datetime
     fingerprint_sha256: str
     """Lower-case hex over the DER."""
+    purposes: frozenset[str] = frozenset()
+    """Extended key usage (RFC 5280 §4.2.1.12) as dotted numbers; empty without that extension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class CertificateVerdict:
     """
 
     findings: tuple[str, ...] = ()
-    """``certificate-expired``, ``-not-yet-valid``, ``-key-usage``, ``-untrusted``, ``-revoked``."""
+    """``certificate-expired``, ``-not-yet-valid``, ``-key-usage``, ``-untrusted``, ``-revoked``; ``signer-unknown``."""
     status: CertificateStatus = CertificateStatus.UNKNOWN
     chain: tuple[bytes, ...] = ()
     """DER, end certificate first, anchor last, as far as a path was found."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from demail_gateway.core.checks import Outcome
-from demail_gateway.core.integrity import key_findings
+from demail_gateway.core.integrity import key_findings, purpose_findings
 from demail_gateway.core.primitives import CertificateFacts, CertificateStatus, CertificateVerdict, Judge
 
 
@@ -14,15 +14,16 @@ def judged(
 ) -> tuple[Outcome, tuple[str, ...], CertificateVerdict | None]:
     """Whether a certificate holds at `at`: outcome, findings, and the verdict to keep; None if it was not asked.
 
-    Findings: ``key-not-permitted``, ``key-size-deprecated`` (which does not decide), those of the verdict,
-    ``certificate-revoked``, ``certificate-status-unknown``.
+    Findings: ``key-not-permitted``, ``key-size-deprecated`` (which does not decide), ``certificate-key-usage`` (also
+    for a certificate of a person or a TLS peer), those of the verdict, ``certificate-revoked``,
+    ``certificate-status-unknown``.
     """
     about_key = key_findings(facts)
     if about_key is None:
         return Outcome.FAILED, ("key-not-permitted",), None
     verdict = judge.judge(facts.der, at)
     revoked = ("certificate-revoked",) if verdict.status is CertificateStatus.REVOKED else ()
-    against = tuple(dict.fromkeys((*verdict.findings, *revoked)))
+    against = tuple(dict.fromkeys((*purpose_findings(facts), *verdict.findings, *revoked)))
     if against:
         return Outcome.FAILED, about_key + against, verdict
     if verdict.status is not CertificateStatus.GOOD:

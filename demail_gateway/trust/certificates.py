@@ -66,6 +66,7 @@ def read_certificate(der: bytes) -> CertificateFacts:
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         fingerprint_sha256=fingerprint(der),
+        purposes=_purposes(certificate),
     )
 
 
@@ -152,6 +153,11 @@ def natural_hash(public_key: object) -> SHA256 | SHA384 | SHA512:
     if bits <= 256:
         return SHA256()
     return SHA384() if bits <= 384 else SHA512()
+
+
+def _purposes(certificate: x509.Certificate) -> frozenset[str]:
+    found = [e.value for e in certificate.extensions if isinstance(e.value, x509.ExtendedKeyUsage)]
+    return frozenset(purpose.dotted_string for usage in found for purpose in usage)
 
 
 def _key_facts(certificate: x509.Certificate) -> tuple[str, int, str | None]:

@@ -65,8 +65,9 @@ class RevocationIndex:
         """The certificate's status at `at`.
 
         Revoked: any list, also a stale or a later one, names it with a date up to `at`. The one way back is
-        ``certificateHold``: an older list that said so gives way to a newer one up to `at`. Good: the newest list up to
-        `at` covers it, does not name it, and its nextUpdate has not passed. Else unknown.
+        ``certificateHold``: an older list that said so gives way to a newer one up to `at`. Good, if none does: the
+        newest list up to `at` is still fresh then; or one was issued after `at`, while the certificate was not yet
+        expired (of expired ones lists may say nothing any more, RFC 5280 §3.3). Else unknown.
 
         Raises:
             CertificateMalformed
@@ -80,6 +81,10 @@ class RevocationIndex:
                 return StatusAnswer(CertificateStatus.REVOKED, (found.der,))
         if earlier and earlier[-1].is_fresh(at) and earlier[-1].is_complete:
             return StatusAnswer(CertificateStatus.GOOD, (earlier[-1].der,))
+        expiry = certificate.not_valid_after_utc
+        later = [found for found in lists if at < found.this_update <= expiry and found.is_complete]
+        if later:
+            return StatusAnswer(CertificateStatus.GOOD, (later[-1].der,))
         return StatusAnswer(CertificateStatus.UNKNOWN)
 
 

@@ -226,7 +226,7 @@ def test_revocation_counts_from_its_date(centre: Centre, now: datetime) -> None:
     verdict = judge.judge(centre.end, now + timedelta(hours=2))
     assert (verdict.findings, verdict.status) == (("certificate-revoked",), REVOKED)
     assert verdict.revocation == (crls[1],)
-    assert judge.judge(centre.end, now - timedelta(hours=1)).status is UNKNOWN
+    assert judge.judge(centre.end, now - timedelta(hours=1)).status is GOOD
 
 
 def test_list_issued_later_speaks_of_the_time_before(centre: Centre, now: datetime) -> None:
@@ -246,8 +246,18 @@ def test_stale_list_accuses_but_does_not_acquit(centre: Centre, now: datetime) -
     assert centre.judge(stale).judge(centre.end, now).status is REVOKED
 
 
-def test_list_issued_later_does_not_acquit(centre: Centre, now: datetime) -> None:
-    assert centre.judge(centre.crls(now + timedelta(hours=1))).judge(centre.end, now).status is UNKNOWN
+def test_list_issued_later_acquits_while_the_certificate_has_not_expired(centre: Centre, now: datetime) -> None:
+    """Of expired certificates lists may say nothing any more (RFC 5280 §3.3)."""
+    ends = x509.load_der_x509_certificate(centre.end).not_valid_after_utc
+    in_time, too_late = centre.crls(ends), centre.crls(ends + timedelta(seconds=1))
+    verdict = centre.judge(in_time).judge(centre.end, now)
+    assert (verdict.findings, verdict.status, verdict.revocation) == ((), GOOD, (in_time[1], in_time[0]))
+    assert centre.judge(too_late).judge(centre.end, now).status is UNKNOWN
+
+
+def test_list_issued_after_the_end_of_the_certificate_still_accuses(centre: Centre, now: datetime) -> None:
+    centre.sub.revoke(centre.serial, now)
+    assert centre.judge(centre.crls(now + 5 * DAY)).judge(centre.end, now).status is REVOKED
 
 
 def test_newest_list_must_be_fresh(centre: Centre, now: datetime) -> None:
