@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from demail_gateway.core.errors import AddressInvalid
 from demail_gateway.core.vocabulary import SYSTEM_LOCAL_PARTS
@@ -35,6 +36,8 @@ class Address:
         return self.local.startswith(PSEUDONYM_PREFIX)
 
 
+# the rules of a draft read each of its addresses several times, and senders are always the same few
+@lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address:
     """The address in lower case (ADR-1).
 
