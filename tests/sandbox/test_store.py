@@ -63,8 +63,13 @@ async def test_a_message_is_refused_so_often_and_then_taken(store: Store) -> Non
 
 async def test_what_follows_from_a_write_follows_also_when_its_caller_is_gone(store: Store) -> None:
     """A client that hangs up cancels its session; the submission is in the file all the same, and goes on its way."""
+
+    def keeping(connection: sqlite3.Connection) -> int:
+        tables.set_setting(connection, "kept", 1)
+        return 7
+
     followed: list[int] = []
-    caller = asyncio.ensure_future(store.run(lambda c: tables.set_setting(c, "kept", 1) or 7, then=followed.append))  # type: ignore[func-returns-value]
+    caller = asyncio.ensure_future(store.run(keeping, then=followed.append))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
