@@ -40,7 +40,7 @@ from demail_gateway.application.ports import (
 )
 from demail_gateway.application.record import Recorder
 from demail_gateway.application.remembered import Remembered
-from demail_gateway.core.errors import ComposeFailed, DemailError, StoreUnavailable
+from demail_gateway.core.errors import ComposeFailed, DemailError, KeyUnavailable, StoreUnavailable
 from demail_gateway.core.limits import GUIDELINE
 from demail_gateway.tenancy.identifiers import uuid7
 
@@ -163,7 +163,9 @@ class Dispatch:
             return self._hand_over_one.failed(claimed, str(error))
         code = error.code if isinstance(error, DemailError) else type(error).__name__
         self._observe("work_failed", tenant=content.tenant_id, copy=content.copy_id, code=code, stage="compose")
-        return self._hand_over_one.put_off(claimed, code)
+        # why a key cannot be used, e.g. its certificate has expired, is what the operator must read
+        reason = f"{code}: {error}" if isinstance(error, KeyUnavailable) else code
+        return self._hand_over_one.put_off(claimed, reason)
 
     async def _give_back(self, work: Work, leases: Sequence[Lease], *, wait_s: float = 0.0) -> None:
         if leases:

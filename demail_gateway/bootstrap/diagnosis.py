@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from demail_gateway.application.ports import Connection
 from demail_gateway.bootstrap.command_line import COMMAND_LINE
-from demail_gateway.bootstrap.expiring import expiring_clients
+from demail_gateway.bootstrap.expiring import expiring_clients, expiring_connections, expiring_keys
 from demail_gateway.bootstrap.parts import observing, secret, store, tls_context, utc_now, waker
 from demail_gateway.core.errors import DemailError
 from demail_gateway.providers.profile import ProviderProfile, Tls, parse_profile
@@ -53,6 +54,8 @@ async def diagnose(settings: Settings) -> list[Diagnosis]:
         ("redis", _redis, "DEMAIL_REDIS_URL prüfen"),
         ("certificates", _certificates, "Zertifikat erneuern"),
         ("clients", _clients, "nächstes Zertifikat des Clients eintragen (demail-gateway client change)"),
+        ("tenant keys", _tenant_keys, "neuen S/MIME-Schlüssel des Mandanten anfordern und sein Zertifikat eintragen"),
+        ("connections", _connections, "neues Zertifikat beim Anbieter beantragen, client_certificate_file ersetzen"),
     ]
     found = [await _looked(part, check(settings), mend) for part, check, mend in checks]
     found.append(Diagnosis("scanner", True, "keiner: nichts wird auf Schadsoftware geprüft, Berichte sagen scan: none"))
@@ -130,6 +133,34 @@ async def _clients(settings: Settings) -> str:
     if ending:
         raise ValueError("Zertifikate enden: " + ", ".join(ending))
     return "kein Zertifikat endet bald"
+
+
+async def _tenant_keys(settings: Settings) -> str:
+    async with store(settings) as known:
+        administration = PostgresAdministration(known.engine, known.keys)
+        ending = await expiring_keys(administration, COMMAND_LINE, utc_now() + WARN_BEFORE)
+    if ending:
+        raise ValueError("S/MIME-Zertifikate enden: " + ", ".join(ending))
+    return "kein S/MIME-Zertifikat endet bald"
+
+
+async def _connections(settings: Settings) -> str:
+    async with store(settings) as known:
+        connections = await PostgresInstallation(known.engine, known.keys).connections()
+    ending = await asyncio.to_thread(expiring_connections, connections, client_end, utc_now() + WARN_BEFORE)
+    if ending:
+        raise ValueError("Zertifikate beim Anbieter enden: " + ", ".join(ending))
+    return "kein Zertifikat beim Anbieter endet bald"
+
+
+def client_end(connection: Connection) -> datetime | None:
+    """When the certificate ends with which we present ourselves to this provider; None without one.
+
+    Raises:
+        CertificateMalformed, OSError: the file cannot be read.
+    """
+    path = parse_profile(connection.profile, allow_plain=True).client_certificate_file
+    return None if path is None else read_certificate(read_pem_bundle(path.read_bytes())[0]).not_after
 
 
 async def _providers(settings: Settings) -> AsyncIterator[Diagnosis]:

@@ -13,7 +13,9 @@ from datetime import datetime
 from uuid import UUID
 
 from demail_gateway.application.ports import SigningMaterial
+from demail_gateway.core.errors import KeyUnavailable
 from demail_gateway.core.primitives import HashName
+from demail_gateway.trust.certificates import read_certificate
 from demail_gateway.trust.cms import ContentCipher, encrypt, sign_detached
 from demail_gateway.trust.keys import SoftwareSigner, load_pkcs8
 
@@ -29,6 +31,8 @@ class SmimeSealer:
         self._lock = threading.Lock()
 
     def sign(self, entity: bytes, material: SigningMaterial, at: datetime) -> tuple[bytes, str]:
+        """Raises KeyUnavailable, too, outside the certificate's validity: no recipient could trust such a signature."""
+        _check_valid(material.certificate_der, at)
         return sign_detached(entity, self._signer(material), at=at, hash_name=HashName.SHA256), "sha-256"
 
     def encrypt(self, entity: bytes, certificates: Sequence[bytes]) -> tuple[bytes, str]:
@@ -48,3 +52,11 @@ class SmimeSealer:
             if len(self._signers) > KEPT_SIGNERS:
                 self._signers.popitem(last=False)
         return signer
+
+
+def _check_valid(certificate_der: bytes, at: datetime) -> None:
+    own = read_certificate(certificate_der)
+    if at > own.not_after:
+        raise KeyUnavailable(f"S/MIME certificate expired on {own.not_after:%Y-%m-%d}")
+    if at < own.not_before:
+        raise KeyUnavailable(f"S/MIME certificate not valid before {own.not_before:%Y-%m-%d}")

@@ -30,6 +30,7 @@ from demail_gateway.observability.pseudonym import pseudonym
 from demail_gateway.providers.profile import ProviderProfile
 from demail_gateway.providers.smtp import SmtpProvider
 from demail_gateway.trust.authority import Profile
+from demail_gateway.trust.certificates import read_certificate
 from demail_gateway.trust.keys import generate_key, to_pkcs8
 from demail_gateway.trust.smime import SmimeSealer
 from demail_gateway.trust.tls import TlsIdentity, client_context, server_context
@@ -67,8 +68,9 @@ def observe() -> Observer:
 
 async def send(pki: Pki, tls: ssl.SSLContext, observe: Observer, provider_script: Script) -> None:  # noqa: F811
     """One signed copy with an attachment, through a real TLS connection; the provider first refuses, then takes it."""
-    clock, contexts = Clock(), _contexts
-    outbox, installation = Outbox(clock), FakeInstallation(_material(pki))
+    clock, contexts, material = Clock(), _contexts, _material(pki)
+    clock.now = read_certificate(material.certificate_der).not_before
+    outbox, installation = Outbox(clock), FakeInstallation(material)
     provider = SmtpProvider(contexts, observe, local_name="gateway.test")
     outbox.add(
         1,

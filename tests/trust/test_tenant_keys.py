@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from demail_gateway.application.ports import SigningMaterial
 from demail_gateway.core.errors import Conflict, KeyUnavailable
 from demail_gateway.trust.authority import Profile, TestAuthority
-from demail_gateway.trust.certificates import der_to_pem, to_pem_bundle
+from demail_gateway.trust.certificates import der_to_pem, read_certificate, to_pem_bundle
 from demail_gateway.trust.cms import decrypt, verify_detached
 from demail_gateway.trust.keys import SoftwareSigner, load_pkcs8, to_pkcs8
 from demail_gateway.trust.package_signer import InstallationSigner
@@ -52,6 +52,16 @@ def test_sealer_refuses_a_certificate_of_another_key(signer_of: SignerOf, now: d
     material = SigningMaterial(uuid4(), to_pkcs8(signer_of("p384").key), signer_of("p256").certificate_der, ())
     with pytest.raises(KeyUnavailable):
         SmimeSealer().sign(ENTITY, material, now)
+
+
+@pytest.mark.parametrize("seconds", [-1, 1])
+def test_sealer_signs_nothing_outside_the_certificates_validity(signer_of: SignerOf, seconds: int) -> None:
+    material = _material(signer_of("p256"))
+    own = read_certificate(material.certificate_der)
+    edge = own.not_after if seconds > 0 else own.not_before
+    SmimeSealer().sign(ENTITY, material, edge)
+    with pytest.raises(KeyUnavailable, match="certificate"):
+        SmimeSealer().sign(ENTITY, material, edge + timedelta(seconds=seconds))
 
 
 def test_renewed_certificate_is_used_at_once(signer_of: SignerOf, now: datetime) -> None:
