@@ -52,6 +52,14 @@ class Ran:
     """HTTP status of each request, by block."""
 
 
+def _real_curl() -> str:
+    """An absolute path: by its bare name the program in our place would start itself again and again."""
+    found = shutil.which("curl")
+    if found is None:
+        raise FileNotFoundError("curl is needed to run the examples of the documentation")
+    return os.path.abspath(found)
+
+
 def blocks_of(page: Path) -> list[Block]:
     found = _BLOCK.findall(page.read_text(encoding="utf-8"))
     return [Block(number, script) for number, script in enumerate(found, 1)]
@@ -69,7 +77,7 @@ def run_blocks(blocks: list[Block], directory: Path, environment: Mapping[str, s
         env={
             **environment,
             "PATH": f"{tools}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "REAL_CURL": shutil.which("curl") or "curl",
+            "REAL_CURL": _real_curl(),
             "ANSWERS": str(answers),
         },
         capture_output=True,
