@@ -191,6 +191,11 @@ class Settings(BaseModel):
         return value
 
     @property
+    def tests_alone(self) -> bool:
+        """Whether no live provider may be reached from here (GWT-25): everywhere but in production."""
+        return self.environment != "production"
+
+    @property
     def client_methods(self) -> frozenset[ClientAuthentication]:
         return self.client_authentication or default_methods(self.environment)
 

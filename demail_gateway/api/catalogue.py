@@ -319,6 +319,22 @@ CATALOGUE: dict[str, Entry] = {
     "connection-name-taken": Entry(
         409, "Name vergeben", "Name taken", "Diesen Namen gibt es schon.", "This name exists already."
     ),
+    "entitlement-needs-public-body": Entry(
+        409,
+        "Nur für öffentliche Stellen",
+        "For public bodies alone",
+        "Zu Abholbestätigungen ist nur ein Konto berechtigt, dessen Mandant eine öffentliche Stelle ist (public_body).",
+        "Only an account whose tenant is a public body (public_body) can be entitled to confirmations of retrieval.",
+        rule="SND-16",
+    ),
+    "connection-not-for-tests": Entry(
+        409,
+        "Kein Testanbieter",
+        "Not a test provider",
+        "Eine Testinstallation nimmt nur Verbindungen zu Testanbietern an (profile.test ist true).",
+        "A test installation takes connections to test providers alone (profile.test is true).",
+        rule="GWT-25",
+    ),
     "address-reserved": Entry(
         409,
         "Adresse nicht zulässig",

@@ -71,10 +71,12 @@ class Administer:
 
         `policy` is merged (RFC 7396): a value of None removes the entry.
         """
-        if "policy" in changes:
-            current = await self._administration.tenant(scope, tenant_id)
-            changes = {**changes, "policy": _merged(current.policy, changes["policy"])}
-        return await self._administration.change_tenant(scope, tenant_id, changes, self._clock())
+
+        def merged(current: TenantRecord) -> Mapping[str, Any]:
+            return {**changes, "policy": _merged(current.policy, changes["policy"])}
+
+        chosen = merged if "policy" in changes else changes
+        return await self._administration.change_tenant(scope, tenant_id, chosen, self._clock())
 
     async def transition(
         self,
@@ -110,7 +112,7 @@ class Administer:
         retrieval_entitlement: bool,
         natural_person: bool,
     ) -> AccountRecord:
-        """Raises NotFound (tenant or connection)."""
+        """Raises NotFound (tenant or connection), Conflict('entitlement-needs-public-body') (SND-16)."""
         await self._administration.tenant(scope, tenant_id)
         await self._connection(scope, connection_id)
         account = AccountRecord(
@@ -121,7 +123,7 @@ class Administer:
     async def change_account(
         self, scope: OperatorScope, tenant_id: UUID, account_id: UUID, changes: Mapping[str, Any]
     ) -> AccountRecord:
-        """Raises NotFound."""
+        """Raises NotFound, Conflict('entitlement-needs-public-body') (SND-16)."""
         return await self._administration.change_account(scope, tenant_id, account_id, changes, self._clock())
 
     async def accounts(self, scope: OperatorScope, tenant_id: UUID) -> tuple[AccountRecord, ...]:
@@ -194,7 +196,12 @@ class Administer:
     async def create_connection(
         self, scope: OperatorScope, name: str, auth_level: AuthLevel, profile: Mapping[str, Any]
     ) -> Connection:
-        """Raises RuleViolation (profile), Conflict('connection-name-taken')."""
+        """Adds a connection.
+
+        Raises:
+            RuleViolation: the profile cannot be used.
+            Conflict: ``connection-name-taken``; ``connection-not-for-tests`` in a test installation (GWT-25).
+        """
         self._check_profile(profile)
         connection = Connection(self._id(), name, auth_level, profile, True, self._clock())
         return await self._administration.create_connection(scope, connection)
@@ -207,13 +214,16 @@ class Administer:
     ) -> Connection:
         """Changes name, auth_level, profile (merged, RFC 7396) or active, at once for new submissions.
 
-        Raises NotFound, RuleViolation (profile).
+        Raises NotFound, RuleViolation (profile), Conflict as `create_connection`.
         """
-        if "profile" in changes:
-            current = await self._connection(scope, connection_id)
-            changes = {**changes, "profile": _merged(current.profile, changes["profile"])}
-            self._check_profile(changes["profile"])
-        return await self._administration.change_connection(scope, connection_id, changes, self._clock())
+
+        def merged(current: Connection) -> Mapping[str, Any]:
+            profile = _merged(current.profile, changes["profile"])
+            self._check_profile(profile)
+            return {**changes, "profile": profile}
+
+        chosen = merged if "profile" in changes else changes
+        return await self._administration.change_connection(scope, connection_id, chosen, self._clock())
 
     async def journal(
         self, scope: OperatorScope, tenant_id: UUID | None, limit: int, cursor: str | None

@@ -15,13 +15,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from demail_gateway.core.checks import Check, Outcome
-from demail_gateway.core.delivery import Delivery, EvidenceFact, MessageFacts
+from demail_gateway.core.delivery import EvidenceFact
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.vocabulary import (
     AccountState,
     AuthLevel,
     Direction,
-    HandOver,
     MessageState,
     NotificationType,
     RecipientKind,
@@ -821,7 +820,7 @@ class Administration(Protocol):
         self,
         scope: OperatorScope,
         tenant_id: UUID,
-        changes: Mapping[str, Any],
+        changes: Mapping[str, Any] | Callable[[TenantRecord], Mapping[str, Any]],
         now: datetime,
         *,
         expected_state: str | None = None,
@@ -829,11 +828,17 @@ class Administration(Protocol):
     ) -> TenantRecord:
         """Sets the fields named in `changes` (as in `TenantRecord`); `detail` goes to the journal entry alone.
 
+        What rests on the present values is given as a function of them: it is called with the row locked, so that of
+        two changes at once none is lost. A tenant that is no public body any more loses its accounts' entitlements
+        to Abholbestätigungen with the same change (SND-16).
+
         Raises NotFound, Conflict('state-changed') when the tenant is no longer in `expected_state`.
         """
         ...
 
-    async def create_account(self, scope: OperatorScope, account: AccountRecord, now: datetime) -> AccountRecord: ...
+    async def create_account(self, scope: OperatorScope, account: AccountRecord, now: datetime) -> AccountRecord:
+        """Raises Conflict('entitlement-needs-public-body'), as `change_account` (SND-16, ADR-71)."""
+        ...
 
     async def change_account(
         self, scope: OperatorScope, tenant_id: UUID, account_id: UUID, changes: Mapping[str, Any], now: datetime
@@ -905,8 +910,14 @@ class Administration(Protocol):
     async def connections(self, scope: OperatorScope) -> tuple[Connection, ...]: ...
 
     async def change_connection(
-        self, scope: OperatorScope, connection_id: UUID, changes: Mapping[str, Any], now: datetime
-    ) -> Connection: ...
+        self,
+        scope: OperatorScope,
+        connection_id: UUID,
+        changes: Mapping[str, Any] | Callable[[Connection], Mapping[str, Any]],
+        now: datetime,
+    ) -> Connection:
+        """Changes as with `change_tenant`; what a function of them raises leaves everything as it was."""
+        ...
 
     async def journal(
         self, scope: OperatorScope, tenant_id: UUID | None, limit: int, cursor: str | None
@@ -1069,13 +1080,11 @@ class PackageSigner(Protocol):
 
 
 CheckProfile = Callable[[Mapping[str, Any]], None]
-"""Raises RuleViolation when a connection profile cannot be used (`providers.profile`)."""
+"""Raises RuleViolation when a connection profile cannot be used (`providers.profile`), and
+Conflict('connection-not-for-tests') for that of a live provider in a test installation (GWT-25)."""
 
 Clock = Callable[[], datetime]
 """Aware UTC now."""
 
 Randomness = Callable[[int], bytes]
 """So many random octets."""
-
-Derive = Callable[[MessageFacts, Sequence[EvidenceFact], datetime], Delivery]
-HandOverState = HandOver

@@ -14,10 +14,9 @@ from demail_gateway.application.administer import Administer
 from demail_gateway.application.certify import Certify
 from demail_gateway.application.ports import ClientSummary, Connection, KeyRecord, TenantRecord
 from demail_gateway.application.register import NO_KEYS, ClientKeys, Register
-from demail_gateway.bootstrap.parts import store, utc_now
+from demail_gateway.bootstrap.parts import profile_check, store, utc_now
 from demail_gateway.core.errors import NotFound
 from demail_gateway.core.vocabulary import AuthLevel
-from demail_gateway.providers.profile import parse_profile
 from demail_gateway.settings import Settings
 from demail_gateway.storage.administration import PostgresAdministration
 from demail_gateway.tenancy.client_authentication import PinnedCertificate
@@ -35,12 +34,8 @@ async def administration(settings: Settings) -> AsyncIterator[CommandLineAdminis
     """Raises ConfigurationError; StoreUnavailable from each call when the database is away."""
     async with store(settings) as known:
         adapter = PostgresAdministration(known.engine, known.keys)
-
-        def check_profile(raw: Mapping[str, Any]) -> None:
-            parse_profile(raw, allow_plain=settings.allow_plain_smtp)
-
         yield CommandLineAdministration(
-            Administer(adapter, check_profile, utc_now, os.urandom),
+            Administer(adapter, profile_check(settings), utc_now, os.urandom),
             Register(adapter, read_pinned_certificate, settings.client_methods, utc_now, os.urandom),
             Certify(adapter, SoftwareWorkshop(), utc_now, os.urandom),
         )

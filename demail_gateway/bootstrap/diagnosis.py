@@ -179,6 +179,8 @@ async def _providers(settings: Settings) -> AsyncIterator[Diagnosis]:
 
 async def _greeting(settings: Settings, raw: Any) -> str:
     profile: ProviderProfile = parse_profile(raw, allow_plain=settings.allow_plain_smtp)
+    if settings.tests_alone and not profile.test:
+        raise ValueError("kein Testanbieter: eine Testinstallation spricht nicht mit ihm (GWT-25)")
     smtp = profile.smtp
     tls = None if smtp.tls is Tls.NONE else tls_context(profile)
     name = None if tls is None else smtp.server_name
@@ -189,4 +191,4 @@ async def _greeting(settings: Settings, raw: Any) -> str:
         writer.close()
     if not line.startswith("220"):
         raise ValueError(f"Begrüßung {line[:80]!r}")
-    return line[:80]
+    return f"TESTANBIETER (GWT-25): {line[:80]}" if profile.test else line[:80]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pydantic import SecretBytes, SecretStr
 
-from demail_gateway.application.ports import Observe
+from demail_gateway.application.ports import CheckProfile, Observe
 from demail_gateway.core.delivery_facts import Clocks
+from demail_gateway.core.errors import Conflict
 from demail_gateway.observability.logs import configure_logging
 from demail_gateway.observability.metrics import Metrics
 from demail_gateway.observability.observer import Observer
 from demail_gateway.observability.pseudonym import pseudonym
-from demail_gateway.providers.profile import ProviderProfile
+from demail_gateway.providers.profile import ProviderProfile, parse_profile
 from demail_gateway.providers.smtp import SmtpProvider
 from demail_gateway.settings import ConfigurationError, Settings, read_former_master_keys
 from demail_gateway.storage.content_keys import ContentKeys
@@ -92,7 +94,24 @@ def clocks(settings: Settings) -> Clocks:
 
 
 def provider(settings: Settings, observe: Observe) -> SmtpProvider:
-    return SmtpProvider(tls_context, observe, local_name=settings.inbound_name, allow_plain=settings.allow_plain_smtp)
+    return SmtpProvider(
+        tls_context,
+        observe,
+        local_name=settings.inbound_name,
+        allow_plain=settings.allow_plain_smtp,
+        tests_alone=settings.tests_alone,
+    )
+
+
+def profile_check(settings: Settings) -> CheckProfile:
+    """Which profiles this installation takes (GWT-10, GWT-25)."""
+
+    def check(raw: Mapping[str, Any]) -> None:
+        profile = parse_profile(raw, allow_plain=settings.allow_plain_smtp)
+        if settings.tests_alone and not profile.test:
+            raise Conflict("connection-not-for-tests")
+
+    return check
 
 
 def tls_context(profile: ProviderProfile) -> ssl.SSLContext:

@@ -7,7 +7,6 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 from demail_gateway.application.access_tokens import TokenIssuer
 from demail_gateway.application.administer import Administer
@@ -23,7 +22,16 @@ from demail_gateway.application.register import Register
 from demail_gateway.application.services import Probe, Services
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
-from demail_gateway.bootstrap.parts import Observing, Store, provider, secret_octets, store, utc_now, waker
+from demail_gateway.bootstrap.parts import (
+    Observing,
+    Store,
+    profile_check,
+    provider,
+    secret_octets,
+    store,
+    utc_now,
+    waker,
+)
 from demail_gateway.core.errors import StoreUnavailable
 from demail_gateway.providers.profile import ProviderProfile, parse_profile
 from demail_gateway.providers.smtp import SmtpProvider
@@ -79,9 +87,6 @@ def _services(
     issuer = TokenIssuer(secret_octets(settings.token_secret), url, f"{url}/v1", settings.token_lifetime_s)
     signer = _signer(settings, crls)
 
-    def check_profile(raw: Mapping[str, Any]) -> None:
-        parse_profile(raw, allow_plain=settings.allow_plain_smtp)
-
     return Services(
         issue_token=IssueToken(clients, issuer, utc_now, os.urandom, settings.client_methods),
         access=Access(clients, issuer, utc_now),
@@ -90,7 +95,7 @@ def _services(
         attach=Attach(submissions, utc_now, os.urandom, settings.upload_bytes),
         read=Read(reading, submissions, utc_now),
         prove=Prove(reading, signer, utc_now),
-        administer=Administer(administration, check_profile, utc_now, os.urandom),
+        administer=Administer(administration, profile_check(settings), utc_now, os.urandom),
         register=Register(administration, read_pinned_certificate, settings.client_methods, utc_now, os.urandom),
         certify=Certify(administration, SoftwareWorkshop(), utc_now, os.urandom),
         randomness=os.urandom,

@@ -19,6 +19,7 @@ _LEVELS: dict[str, int] = {
     "hand_over_uncertain": logging.WARNING,
     "hand_over_held": logging.ERROR,
     "compose_failed": logging.ERROR,
+    "provider_for_tests": logging.WARNING,
     "peer_refused": logging.WARNING,
     "mailbox_elsewhere": logging.WARNING,
     "evidence_rejected": logging.ERROR,

@@ -21,15 +21,23 @@ class SmtpProvider:
 
     `tls_contexts` makes the context of a profile (trust's `client_context`); it may raise OSError, CertificateMalformed
     or KeyUnavailable. `local_name` is what EHLO says. `allow_plain` permits profiles without TLS (bench alone).
+    With `tests_alone` no live provider is spoken to, whatever the database says: it may be a copy (GWT-25).
     """
 
     def __init__(
-        self, tls_contexts: TlsContexts, observe: Observe, *, local_name: str = "localhost", allow_plain: bool = False
+        self,
+        tls_contexts: TlsContexts,
+        observe: Observe,
+        *,
+        local_name: str = "localhost",
+        allow_plain: bool = False,
+        tests_alone: bool = False,
     ) -> None:
         self._tls_contexts = tls_contexts
         self._observe = observe
         self._local_name = local_name
         self._allow_plain = allow_plain
+        self._tests_alone = tests_alone
         self._access: dict[UUID, _Access] = {}
 
     async def hand_over(self, request: HandOverRequest) -> HandOverReceipt:
@@ -68,11 +76,15 @@ class SmtpProvider:
         """Raises ProviderUnavailable when the installation is not set up for it: no draft is to blame for that."""
         try:
             profile = parse_profile(connection.profile, allow_plain=self._allow_plain)
+            if self._tests_alone and not profile.test:
+                raise ProviderUnavailable("a live provider is not reached from a test installation (GWT-25)")
             tls = None if profile.smtp.tls is Tls.NONE else self._tls_contexts(profile)
         except RuleViolation as error:
             raise ProviderUnavailable(f"connection profile: {error.violations[0].pointer}") from error
         except OSError as error:
             raise ProviderUnavailable("tls: certificate, key or anchors cannot be read") from error
+        if profile.test:
+            self._observe("provider_for_tests", connection=connection.name)
         pool = Pool(connection.name, profile, tls, self._local_name, self._observe)
         return _Access(dict(connection.profile), pool, ProviderHttp(profile, tls))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from demail_gateway.application.ports import Connection
 from demail_gateway.core.vocabulary import AuthLevel
-from demail_gateway.storage.administering import Operations, Row, only, plain_json
+from demail_gateway.storage.administering import Operations, Row, plain_json
 from demail_gateway.storage.schema import connection as table
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import OperatorScope
@@ -44,17 +44,23 @@ class ConnectionAdministration(Operations):
         return tuple(read_connection(row) for row in rows)
 
     async def change_connection(
-        self, scope: OperatorScope, connection_id: UUID, changes: Mapping[str, Any], now: datetime
+        self,
+        scope: OperatorScope,
+        connection_id: UUID,
+        changes: Mapping[str, Any] | Callable[[Connection], Mapping[str, Any]],
+        now: datetime,
     ) -> Connection:
         """Raises NotFound, Conflict('connection-name-taken')."""
         mine = table.c.id == connection_id
-        if not changes:
-            return read_connection(only(await self._rows(select(table).where(mine))))
-        columns = {**changes, **({"profile": plain_json(changes["profile"])} if "profile" in changes else {})}
-        # names and certificates of a whole profile are too much for an entry
-        shown = {name: "changed" if name == "profile" else value for name, value in changes.items()}
         async with self._change(scope, now) as change:
+            current = read_connection(await change.one(select(table).where(mine).with_for_update()))
+            fields = changes(current) if callable(changes) else changes
+            if not fields:
+                return current
+            columns = {**fields, **({"profile": plain_json(fields["profile"])} if "profile" in fields else {})}
             row = await change.one(update(table).where(mine).values(**columns).returning(table), taken=_TAKEN)
+            # names and certificates of a whole profile are too much for an entry
+            shown = {name: "changed" if name == "profile" else value for name, value in fields.items()}
             await change.note("connection.changed", format_id(Prefix.CONNECTION, connection_id), None, shown)
         return read_connection(row)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, tuple_, update
 from demail_gateway.application.ports import AccountRecord, AddressRecord, Page, TenantRecord
 from demail_gateway.core.errors import Conflict
 from demail_gateway.core.vocabulary import AccountState
-from demail_gateway.storage.administering import Operations, Row, only, plain_json
+from demail_gateway.storage.administering import Change, Operations, Row, only, plain_json
 from demail_gateway.storage.cursors import make_cursor, read_cursor
 from demail_gateway.storage.engine import tenant_transaction
 from demail_gateway.storage.schema import account, address, tenant, tenant_content_key
@@ -60,7 +60,7 @@ class TenantAdministration(Operations):
         self,
         scope: OperatorScope,
         tenant_id: UUID,
-        changes: Mapping[str, Any],
+        changes: Mapping[str, Any] | Callable[[TenantRecord], Mapping[str, Any]],
         now: datetime,
         *,
         expected_state: str | None = None,
@@ -71,10 +71,13 @@ class TenantAdministration(Operations):
             current = await change.one(select(tenant).where(mine).with_for_update())
             if expected_state not in (None, current["state"]):
                 raise Conflict("state-changed")
-            if not changes:
+            fields = changes(_tenant(current)) if callable(changes) else changes
+            if not fields:
                 return _tenant(current)
-            row = await change.one(update(tenant).where(mine).values(**_columns(changes)).returning(tenant))
-            shown = {**changes, **(detail or {})}
+            row = await change.one(update(tenant).where(mine).values(**_columns(fields)).returning(tenant))
+            if not row["public_body"]:
+                await _end_entitlements(change, tenant_id)
+            shown = {**fields, **(detail or {})}
             await change.note("tenant.changed", format_id(Prefix.TENANT, tenant_id), tenant_id, shown)
         return _tenant(row)
 
@@ -91,6 +94,8 @@ class TenantAdministration(Operations):
         )
         detail = {"connection": format_id(Prefix.CONNECTION, record.connection_id), "state": record.state}
         async with self._change(scope, now) as change:
+            if record.retrieval_entitlement:
+                await _require_public_body(change, record.tenant_id)
             await change.execute(statement)
             await change.note("account.created", format_id(Prefix.ACCOUNT, record.id), record.tenant_id, detail)
         return record
@@ -102,6 +107,8 @@ class TenantAdministration(Operations):
         if not changes:
             return _account(only(await self._rows(select(account).where(*mine))))
         async with self._change(scope, now) as change:
+            if changes.get("retrieval_entitlement"):
+                await _require_public_body(change, tenant_id)
             row = await change.one(update(account).where(*mine).values(**changes).returning(account))
             await change.note("account.changed", format_id(Prefix.ACCOUNT, account_id), tenant_id, changes)
         return _account(row)
@@ -132,6 +139,23 @@ class TenantAdministration(Operations):
         query = select(address).where(address.c.tenant_id == tenant_id).order_by(address.c.address)
         rows = await self._rows(query)
         return tuple(AddressRecord(row["id"], row["tenant_id"], row["account_id"], row["address"]) for row in rows)
+
+
+async def _require_public_body(change: Change, tenant_id: UUID) -> None:
+    """Only public bodies may serve formally (SND-16, ADR-71). Locks the tenant: it stays one until the commit.
+
+    Raises NotFound, Conflict('entitlement-needs-public-body').
+    """
+    query = select(tenant.c.public_body).where(tenant.c.tenant_id == tenant_id).with_for_update(read=True)
+    if not (await change.one(query))["public_body"]:
+        raise Conflict("entitlement-needs-public-body")
+
+
+async def _end_entitlements(change: Change, tenant_id: UUID) -> None:
+    mine = (account.c.tenant_id == tenant_id, account.c.retrieval_entitlement.is_(True))
+    ended = {"retrieval_entitlement": False}
+    for row in await change.execute(update(account).where(*mine).values(**ended).returning(account.c.id)):
+        await change.note("account.changed", format_id(Prefix.ACCOUNT, row["id"]), tenant_id, ended)
 
 
 def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:

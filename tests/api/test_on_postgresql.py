@@ -147,6 +147,25 @@ async def test_slugs_addresses_and_names_have_one_owner(stored: StoredGateway) -
     assert (await stored.operate("POST", "connections", json=connection)).json()["code"] == "connection-name-taken"
 
 
+async def test_of_policy_entries_changed_at_once_none_is_lost(stored: StoredGateway) -> None:
+    path = f"tenants/{stored.city.id}"
+    await stored.token(None)
+    entries = {"sign_by_default": True, "net_bytes": 1000, "gross_bytes": 2000, "court_check": False}
+    calls = (stored.operate("PATCH", path, json={"policy": {name: value}}) for name, value in entries.items())
+    assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
+    assert (await stored.operate("GET", path)).json()["policy"] == entries
+
+
+async def test_of_profile_entries_changed_at_once_none_is_lost(stored: StoredGateway) -> None:
+    path = f"connections/{stored.connection}"
+    await stored.token(None)
+    entries = {"version": "1.7", "connections": 3, "idle_s": 5, "limits": {"net_bytes": 7}}
+    calls = (stored.operate("PATCH", path, json={"profile": {name: value}}) for name, value in entries.items())
+    assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
+    profile = (await stored.operate("GET", path)).json()["profile"]
+    assert {name: profile[name] for name in entries} == entries
+
+
 async def test_a_real_key_is_requested(stored: StoredGateway) -> None:
     made = await stored.made(f"tenants/{stored.city.id}/keys", {"algorithm": "p256"})
     assert "BEGIN CERTIFICATE REQUEST" in made["csr"]

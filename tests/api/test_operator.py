@@ -257,6 +257,17 @@ async def test_an_account_needs_a_connection_that_exists(gateway: Gateway) -> No
     assert (await gateway.operate("POST", f"tenants/{gateway.city.id}/accounts", json=body)).status_code == 404
 
 
+@pytest.mark.clause("SND-16")
+async def test_an_account_of_no_public_body_is_not_entitled_to_retrieval_proofs(gateway: Gateway) -> None:
+    path = f"tenants/{gateway.firm.id}/accounts/acc_{gateway.firm.account.id}"
+    refused = await gateway.operate("PATCH", path, json={"retrieval_entitlement": True})
+    assert (refused.status_code, refused.json()["code"]) == (409, "entitlement-needs-public-body")
+    wanted = {"confirmation_of_retrieve": True, "private": True}
+    assert (await gateway.send("a", options=wanted)).status_code == 202
+    await gateway.operate("PATCH", f"tenants/{gateway.city.id}", json={"public_body": False})
+    assert (await gateway.send("b", options=wanted)).json()["code"] == "retrieval-proof-not-permitted"
+
+
 # --- clients and the matrix
 
 

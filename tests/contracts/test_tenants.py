@@ -157,6 +157,37 @@ async def test_foreign_account_is_not_found(
     assert await gateway.administration.accounts(OPERATOR, elbtal.id) == (new_account(elbtal),)
 
 
+@pytest.mark.clause("SND-16", "ADR-71")
+async def test_only_accounts_of_public_bodies_are_entitled_to_retrieval(
+    gateway: Gateway, elbtal: Tenant
+) -> None:
+    administration, entitled = gateway.administration, {"retrieval_entitlement": True}
+    await administration.change_tenant(OPERATOR, elbtal.id, {"public_body": False}, NOW)
+    assert [each.retrieval_entitlement for each in await administration.accounts(OPERATOR, elbtal.id)] == [False]
+    context = await gateway.submissions.context(elbtal.scope, elbtal.address, NOW)
+    assert not context.retrieval_entitlement
+    with pytest.raises(Conflict, match="entitlement-needs-public-body"):
+        await administration.change_account(OPERATOR, elbtal.id, elbtal.account_id, entitled, NOW)
+    with pytest.raises(Conflict, match="entitlement-needs-public-body"):
+        await administration.create_account(OPERATOR, replace(new_account(elbtal), id=uuid4()), NOW)
+    await administration.create_account(
+        OPERATOR, replace(new_account(elbtal), id=uuid4(), retrieval_entitlement=False), NOW
+    )
+    await administration.change_tenant(OPERATOR, elbtal.id, {"public_body": True}, NOW)
+    # what was withdrawn does not come back by itself
+    assert not any(each.retrieval_entitlement for each in await administration.accounts(OPERATOR, elbtal.id))
+    changed = await administration.change_account(OPERATOR, elbtal.id, elbtal.account_id, entitled, NOW)
+    assert changed.retrieval_entitlement
+
+
+async def test_changes_are_computed_from_what_is_stored(gateway: Gateway) -> None:
+    (record,) = await make_tenants(gateway, "elbtal")
+    changed = await gateway.administration.change_tenant(
+        OPERATOR, record.id, lambda found: {"name": f"{found.name} neu"}, NOW
+    )
+    assert changed.name == f"{record.name} neu"
+
+
 async def test_account_does_not_move_to_an_unknown_connection(gateway: Gateway, elbtal: Tenant) -> None:
     with pytest.raises(NotFound):
         await gateway.administration.change_account(

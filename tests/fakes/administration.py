@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -52,7 +52,7 @@ class MemoryAdministration:
         self,
         scope: OperatorScope,
         tenant_id: UUID,
-        changes: Mapping[str, Any],
+        changes: Mapping[str, Any] | Callable[[TenantRecord], Mapping[str, Any]],
         now: datetime,
         *,
         expected_state: str | None = None,
@@ -62,15 +62,23 @@ class MemoryAdministration:
         current = await self.tenant(scope, tenant_id)
         if expected_state not in (None, current.state):
             raise Conflict("state-changed")
-        if not changes:
+        fields = changes(current) if callable(changes) else changes
+        if not fields:
             return current
-        self._world.tenants[tenant_id] = replace(current, **changes)
+        self._world.tenants[tenant_id] = replace(current, **fields)
+        for account in await self.accounts(scope, tenant_id):
+            if account.retrieval_entitlement and not self._world.tenants[tenant_id].public_body:
+                self._world.accounts[account.id] = replace(account, retrieval_entitlement=False)
+                ended = {"retrieval_entitlement": False}
+                self._world.changed("account.changed", format_id(Prefix.ACCOUNT, account.id), tenant_id, ended)
         self._world.changed("tenant.changed", format_id(Prefix.TENANT, tenant_id), tenant_id, detail or {})
         return self._world.tenants[tenant_id]
 
     async def create_account(self, scope: OperatorScope, account: AccountRecord, now: datetime) -> AccountRecord:
         self._world.call("create_account")
         self._need(tenant=account.tenant_id, connection=account.connection_id)
+        if account.retrieval_entitlement:
+            self._require_public_body(account.tenant_id)
         self._world.accounts[account.id] = account
         self._world.changed("account.created", format_id(Prefix.ACCOUNT, account.id), account.tenant_id, {})
         return account
@@ -83,6 +91,8 @@ class MemoryAdministration:
         if current is None or current.tenant_id != tenant_id:
             raise NotFound
         self._need(connection=changes.get("connection_id", current.connection_id))
+        if changes.get("retrieval_entitlement"):
+            self._require_public_body(tenant_id)
         if not changes:
             return current
         self._world.accounts[account_id] = replace(current, **changes)
@@ -221,17 +231,23 @@ class MemoryAdministration:
         return tuple(self._world.connections.values())
 
     async def change_connection(
-        self, scope: OperatorScope, connection_id: UUID, changes: Mapping[str, Any], now: datetime
+        self,
+        scope: OperatorScope,
+        connection_id: UUID,
+        changes: Mapping[str, Any] | Callable[[Connection], Mapping[str, Any]],
+        now: datetime,
     ) -> Connection:
         self._world.call("change_connection")
         if connection_id not in self._world.connections:
             raise NotFound
-        if not changes:
-            return self._world.connections[connection_id]
+        current = self._world.connections[connection_id]
+        fields = changes(current) if callable(changes) else changes
+        if not fields:
+            return current
         others = (each for each in self._world.connections.values() if each.id != connection_id)
-        if changes.get("name") in {each.name for each in others}:
+        if fields.get("name") in {each.name for each in others}:
             raise Conflict("connection-name-taken")
-        self._world.connections[connection_id] = replace(self._world.connections[connection_id], **changes)
+        self._world.connections[connection_id] = replace(current, **fields)
         self._world.changed("connection.changed", format_id(Prefix.CONNECTION, connection_id), None, {})
         return self._world.connections[connection_id]
 
@@ -266,6 +282,10 @@ class MemoryAdministration:
             or (account is not None and owner != tenant)
         ):
             raise NotFound
+
+    def _require_public_body(self, tenant_id: UUID) -> None:
+        if not self._world.tenants[tenant_id].public_body:
+            raise Conflict("entitlement-needs-public-body")
 
     def _key(self, tenant_id: UUID, key_id: UUID) -> KeyRecord:
         key = self._world.keys.get(key_id)
