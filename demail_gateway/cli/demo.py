@@ -166,6 +166,11 @@ def _verify(running: Running, sent: Sequence[Sent]) -> bool:
     return all(_tampering_shows(each.package, tools) for each in sent)
 
 
+def timeline(events: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """When the message reached which state; events that reached none are left aside."""
+    return [{"at": event["at"], "state": event["state"]} for event in events if event.get("state")]
+
+
 def _tampering_shows(package: bytes, tools: Any) -> bool:
     """Whether a package with one byte changed fails."""
     changed = bytearray(package)
@@ -189,7 +194,7 @@ def _document(sent: Sequence[Sent], seconds: float, *, passed: bool, tampered: b
                 "evidence": [
                     {"kind": proof["kind"], "outcome": proof["verification"]["outcome"]} for proof in each.evidence
                 ],
-                "timeline": [{"at": event["at"], "state": event["type"]} for event in each.events],
+                "timeline": timeline(each.events),
                 "faults": each.faults,
             }
             for each in sent

@@ -116,6 +116,31 @@ def test_a_journal_export_holds_until_an_entry_is_changed(
     assert json.loads(capsys.readouterr().out)["kind"] == "journal"
 
 
+def test_a_journal_without_its_first_entries_is_undecided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "journal.ndjson"
+    file.write_bytes(journal().split(b"\n", 1)[1])
+    assert verify(file) == 2
+    (check,) = json.loads(capsys.readouterr().out)["checks"]
+    assert check["detail"] == "ten_01: beginnt bei 2, davor ist nichts bewiesen"
+    file.write_bytes(journal(changed=True).split(b"\n", 1)[1])
+    assert verify(file) == 1
+
+
+@pytest.mark.parametrize("octets", [b'{"url": "http://127.0.0.1:8000"}', b'{\n "seq": 1\n}\n', b"{}"])
+def test_other_json_is_unreadable_and_no_failed_journal(
+    octets: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "ready.json"
+    file.write_bytes(octets)
+    assert verify(file) == 3
+
+
+def test_a_journal_cut_off_in_the_middle_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "journal.ndjson"
+    file.write_bytes(journal()[:-20])
+    assert verify(file) == 1
+
+
 def test_a_line_that_is_no_entry_fails_the_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "journal.ndjson"
     file.write_bytes(journal() + b"\n[1]")
