@@ -24,6 +24,7 @@ from aiosmtplib.response import SMTPResponse
 
 from demail_gateway.core.errors import ProviderOutcomeUnknown, ProviderRefused, ProviderUnavailable
 from demail_gateway.providers.profile import ProviderProfile, Timeouts
+from demail_gateway.providers.smtp_refusals import judges_draft
 
 REPLY_CHARS = 500
 _PIECE_BYTES = 256 * 1024
@@ -121,7 +122,7 @@ class Line:
             left = [address for address in recipients if address not in refused]
             if not left:
                 raise ProviderRefused(next(iter(refused.values())), tuple(refused))
-            _expect(await self._command(b"RSET"), 250)
+            _expect_unjudged(await self._command(b"RSET"))
             newly = await self._envelope(sender, left, len(octets))
         _expect(await self._command(b"DATA"), 354)
         return Taken(await self._content(octets), refused)
@@ -140,7 +141,8 @@ class Line:
             replies = []
         if first.code == 421 and self.used:
             raise LineLost
-        _expect(first, 250)
+        if first.code != 250:
+            _refuse(first, at_mail=True)
         replies = replies or [await self._command(rcpt) for rcpt in rcpts]
         return _refusals(recipients, replies)
 
@@ -184,8 +186,9 @@ class Line:
         return reply_text(reply)
 
     async def _tidy(self, error: ProviderRefused | ProviderUnavailable) -> None:
-        """After an orderly refusal the connection goes on; 421 or an answer out of step ends it."""
-        if not self.alive or error.reply[:1] not in ("4", "5") or error.reply.startswith("421"):
+        """After an orderly refusal the connection goes on; 421, or an answer out of step or about us, ends it."""
+        orderly = "5" if isinstance(error, ProviderRefused) else "4"
+        if not self.alive or error.reply[:1] != orderly or error.reply.startswith("421"):
             self._wire.abort()
             return
         try:
@@ -308,7 +311,7 @@ def _refusals(recipients: Sequence[str], replies: Sequence[SMTPResponse]) -> dic
     """Those refused for good, with replies. Raises ProviderUnavailable when one is put off: all are then."""
     refused: dict[str, str] = {}
     for address, reply in zip(recipients, replies, strict=True):
-        if 500 <= reply.code < 600:
+        if judges_draft(reply_text(reply)):
             refused[address] = reply_text(reply)
         elif reply.code not in (250, 251):
             _expect(reply, 250)
@@ -320,11 +323,17 @@ def _expect(reply: SMTPResponse, code: int) -> None:
         _refuse(reply)
 
 
-def _refuse(reply: SMTPResponse) -> NoReturn:
-    """5xx is for good; everything else that is not what was hoped for may be tried again: nothing was taken yet."""
-    if 500 <= reply.code < 600:
-        raise ProviderRefused(reply_text(reply))
-    raise ProviderUnavailable(reply_text(reply))
+def _expect_unjudged(reply: SMTPResponse) -> None:
+    """For commands that carry nothing of the draft."""
+    if reply.code != 250:
+        raise ProviderUnavailable(reply_text(reply))
+
+
+def _refuse(reply: SMTPResponse, *, at_mail: bool = False) -> NoReturn:
+    """A 5xx about the draft is for good; all else that was not hoped for may be tried again: nothing was taken yet."""
+    if judges_draft(text := reply_text(reply), at_mail=at_mail):
+        raise ProviderRefused(text)
+    raise ProviderUnavailable(text)
 
 
 def _pieces(octets: bytes) -> Iterator[bytes]:

@@ -72,7 +72,7 @@ def check_sender_address(text: str) -> Address:
     """Step 12 as far as MAIL FROM shows it. Raises DraftRefused."""
     address = address_of(text, "Schritt 12")
     if is_system_local_part(address.local):
-        raise DraftRefused("550 5.7.1 Schritt 12: Systemadressen senden nicht")
+        raise DraftRefused("550 5.1.0 Schritt 12: Systemadressen senden nicht")
     return address
 
 

@@ -191,8 +191,12 @@ async def test_early_refusal_while_content_flows_is_heard(there: Where, script: 
 @pytest.mark.parametrize(
     ("where", "reply"),
     [
-        ("MAIL", "550 5.7.1 sender"),
+        ("MAIL", "550 5.1.8 sender"),
+        ("MAIL", "553 5.1.7 sender"),
+        ("MAIL", "550 not this sender"),
+        ("MAIL", "501 5.1.7 syntax of the sender"),
         ("MAIL", "552 5.3.4 too big"),
+        ("MAIL", "550 5.7.1x no status"),
         ("DATA", "554 5.7.1 no"),
         ("CONTENT", "550 5.7.1 no"),
         (f"RCPT {A}", "550 5.1.1 nobody"),
@@ -208,6 +212,42 @@ async def test_permanent_refusal_is_final_and_the_line_goes_on(
         await provider.hand_over(at.request(A))
     assert script.connections == 1
     assert len(script.taken) == 1
+
+
+@pytest.mark.clause("SND-52")
+@pytest.mark.parametrize(
+    ("where", "reply"),
+    [
+        ("MAIL", "530 5.7.0 authenticate first"),
+        ("MAIL", "535 certificate unknown"),
+        ("MAIL", "538 encryption required"),
+        ("MAIL", "503 5.5.1 say EHLO first"),
+        ("MAIL", "550 5.7.1 certificate not admitted"),
+        ("MAIL", "554 5.7.1 client host refused"),
+        ("MAIL", "550 5.3.2 not accepting mail"),
+        ("MAIL", "521 no mail here"),
+        (f"RCPT {A}", "530 5.7.0 authenticate first"),
+        ("DATA", "503 5.5.1 out of step"),
+    ],
+)
+async def test_reply_about_us_rejects_no_draft_and_ends_the_line(
+    there: Where, script: Script, provider: SmtpProvider, where: str, reply: str
+) -> None:
+    script.replies[where] = [reply]
+    async with there() as at:
+        with pytest.raises(ProviderUnavailable, match=reply[:3]):
+            await provider.hand_over(at.request(A))
+        await provider.hand_over(at.request(A))
+    assert script.connections == 2, "another connection may show another certificate"
+    assert len(script.taken) == 1
+
+
+async def test_refused_reset_blames_no_draft(there: Where, script: Script, provider: SmtpProvider) -> None:
+    script.replies |= {f"RCPT {A}": ["550 5.1.1 nobody"], "RSET": ["550 5.7.1 no"]}
+    async with there() as at:
+        with pytest.raises(ProviderUnavailable, match="550"):
+            await provider.hand_over(at.request(A, B))
+    assert script.taken == []
 
 
 @pytest.mark.clause("TR 01201-3.1 steps 15-17")
