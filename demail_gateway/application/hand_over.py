@@ -37,6 +37,8 @@ class HandOverPolicy:
     """First look-up after an unknown outcome."""
     absence_s: float = 30.0
     """A provider's "not taken" counts only when it says so again after this pause (SND-43)."""
+    unsettled_s: float = 3600.0
+    """When nobody can say how a hand-over ended, it is asked and reported again after this."""
     attempt_s: float = 240.0
     """How long `Dispatches.begin` lets a begun attempt keep its lease; a hand-over is broken off before that."""
     connections: int = 8

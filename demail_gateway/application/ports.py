@@ -339,9 +339,21 @@ class CopyContent:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOversSoFar:
+    """What is on record of a copy's hand-overs."""
+
+    begun: int = 0
+    last_begun_at: datetime | None = None
+    absent_since: datetime | None = None
+    """When the provider first said that it has not taken the last of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimedCopy:
     lease: Lease
     content: CopyContent
+    so_far: HandOversSoFar = HandOversSoFar()
+    """Read for reconciliation alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +389,10 @@ class AttemptOutcome:
     at: datetime
     next_at: datetime | None
     """When the next step is due (retry, look-up); None: nothing follows by itself."""
+    absent: bool = False
+    """The provider says that it has not taken the last hand-over; the first such moment is kept."""
+    begun: int = 0
+    """After a look-up: hand-overs begun so far, so that the back-off of the next goes on from there (SND-52)."""
 
 
 class Dispatches(Protocol):
@@ -484,6 +500,8 @@ class SentCopyRecord:
     octets: bytes | None
     recipients: tuple[NewRecipient, ...]
     """Of this copy."""
+    provider_domains: frozenset[str] = frozenset()
+    """Domains of the system addresses of the provider that it was given to; empty: not known (CO-2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -546,8 +564,8 @@ class Arrivals(Protocol):
         """Whose mailbox an envelope recipient is, before any tenant is known."""
         ...
 
-    async def store(self, arrivals: Sequence[Arrival]) -> int:
-        """Durable on return. Identical octets for one mailbox are stored once; returns how many were new."""
+    async def store(self, arrivals: Sequence[Arrival]) -> frozenset[UUID]:
+        """Durable on return. Identical octets for one mailbox are stored once; returns the ids of those new."""
         ...
 
     async def load(self, tenant_id: UUID, lease: Lease) -> StoredArrival | None: ...

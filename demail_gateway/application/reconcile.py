@@ -2,15 +2,19 @@
 
 A second submission is allowed only when the first is proven absent. "Not taken" from a provider proves that only when
 nothing of the first can still be on its way: the line is dead since the outcome became unknown (it is closed by
-whatever made it unknown, and never outlives its lease), and the provider says the same again after `absence_s`, so
-that an answer from before its own processing ended is not taken for the end.
+whatever made it unknown, and never outlives its lease), and the provider says the same again `absence_s` after it first
+did, so that an answer from before its own processing ended is not taken for the end. That first moment is kept with the
+attempt: look-ups that failed in between, or a worker that died, neither count as an answer nor undo one.
+
+What nobody can settle keeps a slow row: it is reported again and again until evidence or a person ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from demail_gateway.application.batch import Work, first_error
 from demail_gateway.application.hand_over import HandOverPolicy
@@ -96,24 +100,56 @@ class Reconcile:
             trace_id=claimed.lease.trace_id,
             end=outcome.end.value,
         )
-        if outcome.end is AttemptEnd.UNKNOWN and outcome.next_at is None:
-            self._observe("hand_over_held", tenant=work.tenant_id, message=content.message_id, copy=content.copy_id)
         return outcome
 
     def _answered(self, claimed: ClaimedCopy, taken: bool | None) -> AttemptOutcome:
         if taken is None:
-            return self._ended(claimed, AttemptEnd.UNKNOWN, "no look-up: waits for evidence", None)
+            return self._unsettled(claimed, "no look-up: waits for evidence")
         if taken:
             return self._ended(claimed, AttemptEnd.TAKEN, "look-up: taken", None)
-        if claimed.lease.tries < 1:
-            return self._ended(claimed, AttemptEnd.UNKNOWN, "look-up: not taken so far", self._policy.absence_s)
-        return self._ended(claimed, AttemptEnd.UNAVAILABLE, "look-up: not taken", 0.0)
+        since = claimed.so_far.absent_since
+        rest_s = self._policy.absence_s - (0.0 if since is None else self._passed_s(since))
+        if since is None or rest_s > 0:
+            outcome = self._ended(claimed, AttemptEnd.UNKNOWN, "look-up: not taken so far", rest_s)
+            return replace(outcome, absent=True)
+        return self._not_taken(claimed)
+
+    def _not_taken(self, claimed: ClaimedCopy) -> AttemptOutcome:
+        """Proven absent: handed over again by the back-off of hand-overs, as after any other that failed (SND-52)."""
+        begun = max(claimed.so_far.begun, 1)
+        wait_s = self._policy.backoff.wait_s(begun - 1, 0.0)
+        if wait_s is None:
+            self._report("hand_over_held", claimed)
+        elif (last := claimed.so_far.last_begun_at) is not None:
+            wait_s = max(wait_s - self._passed_s(last), 0.0)
+        outcome = self._ended(claimed, AttemptEnd.UNAVAILABLE, "look-up: not taken", wait_s)
+        return replace(outcome, begun=begun)
 
     def _ask_again(self, claimed: ClaimedCopy, reply: str) -> AttemptOutcome:
         """By back-off, never sooner than `absence_s`; after the limit it waits for evidence or a person."""
         wait_s = self._policy.backoff.wait_s(claimed.lease.tries, 0.0)
-        wait_s = None if wait_s is None else max(wait_s, self._policy.absence_s)
+        if wait_s is None:
+            return self._unsettled(claimed, f"look-up: {reply}")
+        wait_s = max(wait_s, self._policy.absence_s)
         return self._ended(claimed, AttemptEnd.UNKNOWN, f"look-up: {reply}", wait_s)
+
+    def _unsettled(self, claimed: ClaimedCopy, reply: str) -> AttemptOutcome:
+        """Reported each time: a row that nobody hears of would be a message without a next step."""
+        self._report("hand_over_unsettled", claimed)
+        return self._ended(claimed, AttemptEnd.UNKNOWN, reply, self._policy.unsettled_s)
+
+    def _report(self, event: str, claimed: ClaimedCopy) -> None:
+        content = claimed.content
+        self._observe(
+            event,
+            tenant=content.tenant_id,
+            message=content.message_id,
+            copy=content.copy_id,
+            private_id=content.private_id,
+        )
+
+    def _passed_s(self, since: datetime) -> float:
+        return (self._clock() - since).total_seconds()
 
     def _ended(self, claimed: ClaimedCopy, end: AttemptEnd, reply: str, wait_s: float | None) -> AttemptOutcome:
         now = self._clock()

@@ -9,7 +9,8 @@ from demail_gateway.application.ports import Arrival, Arrivals
 from demail_gateway.core.errors import StoreUnavailable
 
 _MOST = 64
-_MOST_BYTES = 16 << 20
+MOST_BYTES = 16 << 20
+"""Of one group; a single message may be larger."""
 
 
 class GroupCommit:
@@ -25,7 +26,7 @@ class GroupCommit:
         return self._writer is not None and not self._writer.done()
 
     async def __call__(self, arrivals: Sequence[Arrival]) -> int:
-        """Durable on return; how many of the group were new. Raises what storing raises."""
+        """Durable on return; how many of these were new. Raises what storing raises."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((arrivals, done))
         if not self.busy:
@@ -51,9 +52,9 @@ class GroupCommit:
 
     async def _store(self, group: Sequence[tuple[Sequence[Arrival], asyncio.Future[int]]]) -> None:
         new = await self._arrivals.store([arrival for arrivals, _ in group for arrival in arrivals])
-        for _, done in group:
+        for arrivals, done in group:
             if not done.done():
-                done.set_result(new)
+                done.set_result(sum(arrival.id in new for arrival in arrivals))
 
     async def _store_alone(self, one: tuple[Sequence[Arrival], asyncio.Future[int]]) -> None:
         try:
@@ -62,11 +63,19 @@ class GroupCommit:
             _tell(one[1], error)
 
     def _next_group(self) -> list[tuple[Sequence[Arrival], asyncio.Future[int]]]:
-        group, size = [self._waiting.pop(0)], 0
-        while self._waiting and len(group) < _MOST and size < _MOST_BYTES:
-            size += sum(len(arrival.octets) for arrival in self._waiting[0][0])
+        """At least one; others only as far as all together stay within the bounds."""
+        group = [self._waiting.pop(0)]
+        size = _size_bytes(group[0][0])
+        while self._waiting and len(group) < _MOST:
+            size += _size_bytes(self._waiting[0][0])
+            if size > MOST_BYTES:
+                break
             group.append(self._waiting.pop(0))
         return group
+
+
+def _size_bytes(arrivals: Sequence[Arrival]) -> int:
+    return sum(len(arrival.octets) for arrival in arrivals)
 
 
 def _tell(done: asyncio.Future[int], error: Exception) -> None:

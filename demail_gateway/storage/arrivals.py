@@ -76,14 +76,15 @@ class PostgresArrivals:
             row = await connection.fetchrow("SELECT * FROM mailbox_of($1)", storable(address))
         return Mailbox(*row) if row else None
 
-    async def store(self, arrivals: Sequence[Arrival]) -> int:
+    async def store(self, arrivals: Sequence[Arrival]) -> frozenset[UUID]:
         """One transaction per tenant; when a later one fails, what went before is there, and found again next time."""
         by_tenant: dict[UUID, list[Arrival]] = defaultdict(list)
         for arrival in arrivals:
             by_tenant[arrival.mailbox.tenant_id].append(arrival)
-        return sum([await self._store(tenant_id, group) for tenant_id, group in by_tenant.items()])
+        new = [await self._store(tenant_id, group) for tenant_id, group in by_tenant.items()]
+        return frozenset[UUID]().union(*new)
 
-    async def _store(self, tenant_id: UUID, arrivals: Sequence[Arrival]) -> int:
+    async def _store(self, tenant_id: UUID, arrivals: Sequence[Arrival]) -> set[UUID]:
         keys = await self._keys.of(tenant_id)
         contents = [seal_content(keys, _id(arrival), arrival.octets) for arrival in arrivals]
         async with batch_driver(self._engine, tenant_id) as connection:
@@ -109,7 +110,7 @@ class PostgresArrivals:
             for content in contents:
                 if content.id in new:
                     await insert_chunks(connection, tenant_id, content.id, 0, content.chunks)
-        return len(new)
+        return {arrival.id for arrival, content in zip(arrivals, contents, strict=True) if content.id in new}
 
     async def load(self, tenant_id: UUID, lease: Lease) -> StoredArrival | None:
         """None when the lease no longer holds. Raises KeyUnavailable."""

@@ -15,7 +15,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import AttemptBegin, AttemptOutcome, ClaimedCopy, Lease, WorkKind
+from demail_gateway.application.ports import (
+    AttemptBegin,
+    AttemptOutcome,
+    ClaimedCopy,
+    HandOversSoFar,
+    Lease,
+    WorkKind,
+)
 from demail_gateway.core.delivery import CLOCKS, Clocks
 from demail_gateway.storage.changes import Changes, Ended, Entry
 from demail_gateway.storage.content_keys import ContentKeys
@@ -39,6 +46,17 @@ _RELEASE = """
 UPDATE outbox o SET lease_token = NULL, leased_until = NULL, leased_by = NULL, due_at = $4
   FROM unnest($2::uuid[], $3::uuid[]) AS l (id, token)
  WHERE o.tenant_id = $1 AND o.id = l.id AND o.lease_token = l.token
+"""
+_SO_FAR = """
+SELECT copy_id, count(*) AS begun, max(begun_at) AS last_begun_at,
+       (array_agg(absent_at ORDER BY begun_at DESC, id DESC))[1] AS absent_since
+  FROM attempt WHERE tenant_id = $1 AND copy_id = ANY($2::uuid[]) GROUP BY copy_id
+"""
+_ABSENT = """
+UPDATE attempt a SET absent_at = l.at
+  FROM unnest($2::uuid[], $3::timestamptz[]) AS l (copy_id, at)
+ WHERE a.tenant_id = $1 AND a.absent_at IS NULL AND a.id = (
+   SELECT id FROM attempt WHERE tenant_id = $1 AND copy_id = l.copy_id ORDER BY begun_at DESC, id DESC LIMIT 1)
 """
 _DONE = "DELETE FROM outbox WHERE tenant_id = $1 AND id = $2 AND lease_token = $3"
 
@@ -72,7 +90,12 @@ class PostgresDispatches:
         """Copies that exist, in the order of `leases`. Raises KeyUnavailable."""
         found = await read_copies(self._engine, tenant_id, [lease.subject_id for lease in leases])
         opened = found.open(await self._keys.of(tenant_id, found.deks()))
-        return [ClaimedCopy(lease, opened[lease.subject_id]) for lease in leases if lease.subject_id in opened]
+        so_far = await self._so_far(tenant_id, [each for each in leases if each.kind is WorkKind.RECONCILE])
+        return [
+            ClaimedCopy(lease, opened[lease.subject_id], so_far.get(lease.subject_id, HandOversSoFar()))
+            for lease in leases
+            if lease.subject_id in opened
+        ]
 
     async def begin(self, tenant_id: UUID, attempts: Sequence[AttemptBegin]) -> frozenset[UUID]:
         keys = await self._keys.of(tenant_id)
@@ -106,6 +129,9 @@ class PostgresDispatches:
             if not valid:
                 return
             changes.ended += [_ended(each.outcome) for each in valid]
+            if absent := [each.outcome for each in valid if each.outcome.absent]:
+                told = [outcome.copy_id for outcome in absent], [outcome.at for outcome in absent]
+                await connection.execute(_ABSENT, tenant_id, *told)
             apply_outcomes(changes, {standing.message_id: standing for standing in standings}, valid)
             await changes.write(connection, tenant_id)
 
@@ -130,6 +156,13 @@ class PostgresDispatches:
                 name = format_id(Prefix.MESSAGE, standing.message_id)
                 changes.journal.append(Entry("message.reviewed", name, {"state": delivery.state}))
             await changes.write(connection, tenant_id)
+
+    async def _so_far(self, tenant_id: UUID, leases: Sequence[Lease]) -> dict[UUID, HandOversSoFar]:
+        if not leases:
+            return {}
+        async with batch_driver(self._engine, tenant_id) as connection:
+            rows = await connection.fetch(_SO_FAR, tenant_id, [lease.subject_id for lease in leases])
+        return {row["copy_id"]: HandOversSoFar(row["begun"], row["last_begun_at"], row["absent_since"]) for row in rows}
 
     def _begin_arguments(
         self, tenant_id: UUID, attempts: Sequence[AttemptBegin], contents: Sequence[SealedContent]

@@ -62,7 +62,7 @@ def _next_work(standing: Standing, delivery: Delivery, outcome: AttemptOutcome) 
     if outcome.next_at is None or hand_over not in _OPEN:
         return None
     kind = WorkKind.DISPATCH if hand_over is HandOver.WAITING else WorkKind.RECONCILE
-    tries = outcome.lease.tries + 1 if kind is outcome.lease.kind else int(kind is WorkKind.DISPATCH)
+    tries = outcome.lease.tries + 1 if kind is outcome.lease.kind else outcome.begun
     size_bytes = standing.size_bytes if kind is WorkKind.DISPATCH else 0
     trace_id = outcome.lease.trace_id or standing.trace_id
     return Work(kind, outcome.copy_id, outcome.next_at, tries, size_bytes, trace_id)

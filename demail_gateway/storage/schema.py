@@ -447,10 +447,14 @@ attempt = Table(
     Column("ended_at", Moment),
     Column("outcome", Text),
     Column("reply", Text),
+    Column("absent_at", Moment),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id", "copy_id"], ["message_copy.tenant_id", "message_copy.id"], ondelete="CASCADE"),
 )
-"""A hand-over, recorded before its first SMTP octet; without `outcome` it is uncertain (decision 2)."""
+"""A hand-over, recorded before its first SMTP octet; without `outcome` it is uncertain (decision 2).
+
+`absent_at`: when the provider first said, asked about an unknown end, that it has not taken it (SND-43).
+"""
 Index("ix_attempt_copy", attempt.c.copy_id, attempt.c.tenant_id)
 
 # --- what came in -----------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from demail_gateway.application.ports import (
     CopyContent,
     HandOverReceipt,
     HandOverRequest,
+    HandOversSoFar,
     Lease,
     NewRecipient,
     SigningMaterial,
@@ -70,6 +71,9 @@ class Copy:
     replies: list[str] = field(default_factory=list)
     refused: set[UUID] = field(default_factory=set)
     held: bool = False
+    begun_at: datetime | None = None
+    absent_since: datetime | None = None
+    """Of the last attempt."""
 
 
 class Outbox:
@@ -114,7 +118,8 @@ class Outbox:
         for lease in leases:
             if (copy := self.copies.get(lease.subject_id)) is not None:
                 content = replace(copy.content, octets=copy.octets, refused=frozenset(copy.refused))
-                loaded.append(ClaimedCopy(lease, content))
+                so_far = HandOversSoFar(len(copy.attempts), copy.begun_at, copy.absent_since)
+                loaded.append(ClaimedCopy(lease, content, so_far))
         return loaded
 
     async def begin(self, tenant_id: UUID, attempts: Sequence[AttemptBegin]) -> frozenset[UUID]:
@@ -126,6 +131,7 @@ class Outbox:
                 assert copy.octets in (None, attempt.octets), "octets of a copy never change"
                 copy.octets = attempt.octets
                 copy.attempts[attempt.attempt_id] = None
+                copy.begun_at, copy.absent_since = attempt.at, None
                 copy.state = "uncertain"
                 held.add(attempt.copy_id)
         uncertain = sum(None in copy.attempts.values() for copy in self.copies.values())
@@ -164,7 +170,7 @@ class Outbox:
             if row.kind is WorkKind.DISPATCH and self.copies[row.subject_id].state == "uncertain":
                 self._next(row, WorkKind.RECONCILE, self.clock.now)
             else:
-                row.token, row.leased_until = None, None
+                row.token, row.leased_until, row.tries = None, None, row.tries + 1
 
     def next_due(self) -> datetime | None:
         moments = [row.leased_until or row.due_at for row in self.rows.values()]
@@ -187,10 +193,12 @@ class Outbox:
         else:
             copy.attempts = {attempt: end or outcome.end.value for attempt, end in copy.attempts.items()}
         copy.replies.append(outcome.reply)
+        if outcome.absent and copy.absent_since is None:
+            copy.absent_since = outcome.at
         copy.refused |= set(outcome.refused_recipients)
         if outcome.end is AttemptEnd.UNAVAILABLE:
             copy.state, copy.held = "waiting", outcome.next_at is None
-            self._next(row, WorkKind.DISPATCH, outcome.next_at)
+            self._next(row, WorkKind.DISPATCH, outcome.next_at, outcome.begun)
         elif outcome.end is AttemptEnd.UNKNOWN:
             copy.state = "uncertain"
             self._next(row, WorkKind.RECONCILE, outcome.next_at)
@@ -198,10 +206,10 @@ class Outbox:
             copy.state = outcome.end.value
             del self.rows[row.id]
 
-    def _next(self, row: Row, kind: WorkKind, due_at: datetime | None) -> None:
+    def _next(self, row: Row, kind: WorkKind, due_at: datetime | None, begun: int = 0) -> None:
         del self.rows[row.id]
         if due_at is not None:
-            self._row(kind, row.subject_id, due_at, row.tries + 1 if row.kind is kind else 0)
+            self._row(kind, row.subject_id, due_at, row.tries + 1 if row.kind is kind else begun)
 
     def _row(self, kind: WorkKind, subject_id: UUID, due_at: datetime, tries: int = 0) -> None:
         row = Row(uuid4(), kind, subject_id, due_at, tries)

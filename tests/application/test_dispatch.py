@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
@@ -33,6 +33,7 @@ from demail_gateway.core.errors import (
 )
 from demail_gateway.core.vocabulary import RecipientKind
 from tests.application.outbox_fake import (
+    START,
     TENANT,
     Clock,
     FakeInstallation,
@@ -74,13 +75,13 @@ class Bench:
         return [facts for name, facts in self.events if name == event]
 
     async def run_to_the_end(self, turns: int = 60) -> None:
-        """Turns, the sweeper and the clock until no row is left, as a worker and a scheduler would do."""
+        """Turns, the sweeper and the clock until nothing is due but slow rows, as a worker and a scheduler would do."""
         for _ in range(turns):
             while await self.drain(TENANT):
                 pass
             self.outbox.sweep()
             due = self.outbox.next_due()
-            if due is None:
+            if due is None or due - self.clock.now >= timedelta(seconds=POLICY.unsettled_s / 2):
                 return
             self.clock.now = max(self.clock.now, due)
             self.outbox.sweep()
@@ -297,6 +298,105 @@ async def test_without_look_up_an_unknown_outcome_waits_for_evidence_or_a_person
     await bench.run_to_the_end()
     assert bench.outbox.copies[copy_id].state == "uncertain"
     assert bench.provider.taken.total() == 1
+    assert len(bench.named("hand_over_unsettled")) == 1
+    assert bench.named("hand_over_held") == []
+    for hours in (2, 3):
+        bench.clock.advance(POLICY.unsettled_s)
+        await bench.drain(TENANT)
+        assert len(bench.named("hand_over_unsettled")) == hours, "nobody may forget it"
+    assert len(bench.provider.requests) == 1
+
+
+Answer = bool | type[Killed] | type[ProviderUnavailable]
+
+
+def answers(bench: Bench, *given: Answer) -> list[timedelta]:
+    """The provider loses the first hand-over and answers look-ups one after another; returns when they were asked."""
+    asked: list[timedelta] = []
+
+    def lost(provider: FakeProvider, request: HandOverRequest) -> None:
+        if len(provider.requests) == 1:
+            raise ProviderOutcomeUnknown("connection lost")
+
+    async def look_up(connection: object, private_id: str) -> bool | None:
+        answer = given[len(asked)]
+        asked.append(bench.clock.now - START)
+        if answer is Killed:
+            raise Killed
+        if isinstance(answer, bool):
+            return answer
+        raise ProviderUnavailable("HTTP 503")
+
+    bench.provider.script = lost
+    bench.provider.look_up = look_up  # type: ignore[method-assign]
+    return asked
+
+
+@pytest.mark.clause("SND-43")
+async def test_first_absence_after_a_failed_look_up_does_not_count_as_the_second(bench: Bench) -> None:
+    answers(bench, ProviderUnavailable, False, True)
+    copy_id = bench.outbox.add()
+    await bench.run_to_the_end()
+    assert bench.outbox.copies[copy_id].state == "taken"
+    assert len(bench.provider.requests) == 1
+
+
+@pytest.mark.clause("SND-43")
+@pytest.mark.parametrize("between", [(), (ProviderUnavailable,), (ProviderUnavailable,) * 3])
+async def test_absence_said_twice_sends_once_whatever_failed_before_or_between(
+    bench: Bench, between: tuple[Answer, ...]
+) -> None:
+    asked = answers(bench, ProviderUnavailable, False, *between, False)
+    copy_id = bench.outbox.add()
+    await bench.run_to_the_end()
+    assert bench.outbox.copies[copy_id].state == "taken"
+    assert len(bench.provider.requests) == 2
+    assert asked[-1] - asked[1] >= timedelta(seconds=POLICY.absence_s)
+    assert len(asked) == 3 + len(between)
+
+
+@pytest.mark.clause("SND-43")
+@pytest.mark.parametrize(
+    "given", [(Killed, False, False), (False, Killed, False), (ProviderUnavailable, Killed, False, False)]
+)
+async def test_worker_killed_while_it_asks_neither_counts_nor_undoes_an_absence(
+    bench: Bench, given: tuple[Answer, ...]
+) -> None:
+    asked = answers(bench, *given)
+    copy_id = bench.outbox.add()
+    await bench.drain(TENANT)
+    while bench.outbox.copies[copy_id].state != "taken":
+        assert len(asked) <= len(given)
+        try:
+            await bench.drain(TENANT)
+        except Killed:
+            bench.restart()
+        due = bench.outbox.next_due()
+        bench.clock.now = max(bench.clock.now, due or bench.clock.now)
+        bench.outbox.sweep()
+    absent = [at for at, answer in zip(asked, given, strict=True) if answer is False]
+    assert len(absent) == 2
+    assert absent[1] - absent[0] >= timedelta(seconds=POLICY.absence_s)
+    assert len(bench.provider.requests) == 2
+
+
+@pytest.mark.clause("SND-52")
+async def test_hand_overs_that_are_always_cut_and_never_taken_are_held_in_the_end(bench: Bench) -> None:
+    def cut(provider: FakeProvider, request: HandOverRequest) -> None:
+        begun.append(bench.clock.now)
+        raise ProviderOutcomeUnknown("connection lost")
+
+    begun: list[datetime] = []
+    bench.provider.script = cut
+    copy_id = bench.outbox.add()
+    await bench.run_to_the_end(turns=200)
+    copy = bench.outbox.copies[copy_id]
+    assert (copy.state, copy.held) == ("waiting", True)
+    assert bench.outbox.rows == {}
+    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(begun)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == POLICY.backoff.longest_s
+    assert begun[-1] - begun[0] >= timedelta(seconds=POLICY.backoff.give_up_s)
     assert len(bench.named("hand_over_held")) == 1
 
 
@@ -481,7 +581,8 @@ async def test_missing_key_puts_a_signed_copy_off_and_fails_it_when_that_lasts(b
     assert bench.outbox.copies[copy_id].state == "waiting"
     await bench.run_to_the_end()
     assert bench.outbox.copies[copy_id].state == "failed"
-    assert set(bench.outbox.copies[copy_id].replies) == {"key-unavailable"}
+    assert set(bench.outbox.copies[copy_id].replies) == {"key-unavailable: tenant has no active S/MIME key"}
+    assert len(bench.outbox.copies[copy_id].replies) < 20
 
 
 async def test_key_that_comes_back_in_time_sends_the_copy(bench: Bench) -> None:

@@ -113,7 +113,7 @@ class PostgresGateway:
         await self.stage.arrivals.record_evidence(tenant.id, lease, recorded)
 
     async def receive(self, tenant: Tenant, inbound: NewInbound, octets: bytes) -> None:
-        assert await self.stage.arrivals.store([new_arrival(tenant, octets, inbound.at)]) == 1
+        assert len(await self.stage.arrivals.store([new_arrival(tenant, octets, inbound.at)])) == 1
         (lease,) = await self.stage.claim(tenant, WorkKind.RECEIVED, at=inbound.at)
         recorded = replace(inbound, received_id=lease.subject_id)
         await self.stage.arrivals.record_inbound(tenant.id, lease, recorded)

@@ -17,6 +17,7 @@ from demail_gateway.application.ports import Arrival, Connection, Mailbox
 from demail_gateway.application.worker_services import InboundServices, PeerCertificate
 from demail_gateway.core.errors import StoreUnavailable
 from demail_gateway.core.vocabulary import AuthLevel
+from demail_gateway.inbound.group_commit import MOST_BYTES, GroupCommit
 from demail_gateway.inbound.listener import Listener
 from demail_gateway.trust.authority import Profile
 from demail_gateway.trust.tls import TlsIdentity, client_context, server_context
@@ -44,15 +45,16 @@ class FakeArrivals:
         known = address.endswith("@stadt.de-mail.de")
         return Mailbox(TENANT, UUID(int=2), address, connection) if known else None
 
-    async def store(self, arrivals: Sequence[Arrival]) -> int:
+    async def store(self, arrivals: Sequence[Arrival]) -> frozenset[UUID]:
         self.calls.append(len(arrivals))
         await self.gate.wait()
         if self.away:
             raise StoreUnavailable
         if self.poison and any(self.poison in arrival.octets for arrival in arrivals):
             raise ValueError("cannot be stored")
+        known = {(arrival.mailbox.address, arrival.octets) for arrival in self.stored}
         self.stored += arrivals
-        return len(arrivals)
+        return frozenset(each.id for each in arrivals if (each.mailbox.address, each.octets) not in known)
 
 
 class FakePeers:
@@ -360,15 +362,39 @@ async def test_messages_that_come_together_are_stored_together(place: Place) -> 
     place.arrivals.gate.clear()
     answers = []
     for number, client in enumerate(clients):
-        answers.append(asyncio.create_task(client.deliver(b"n: %d\r\n\r\n" % number)))
+        # the last one brings again what the second one brings
+        answers.append(asyncio.create_task(client.deliver(b"n: %d\r\n\r\n" % (number % 3))))
         async with asyncio.timeout(5):
             while len(place.listener._store._waiting) < number or not place.arrivals.calls:
                 await asyncio.sleep(0.01)
     place.arrivals.gate.set()
     assert all(reply.startswith("250") for reply in await asyncio.gather(*answers))
     assert place.arrivals.calls == [1, 3]
+    told = [str(facts["new"]) for event, facts in place.events.seen if event == "arrival_stored"]
+    assert sorted(told) == ["0", "1", "1", "1"], "each hears of its own alone"
     for client in clients:
         await client.close()
+
+
+async def test_a_group_stays_within_its_bound_counted_from_its_first_message() -> None:
+    arrivals = FakeArrivals()
+    arrivals.gate.clear()
+    store = GroupCommit(arrivals)  # type: ignore[arg-type]  # the rest of the port is not asked
+    mailbox = await arrivals.mailbox(BOX)
+    assert mailbox is not None
+    large = (MOST_BYTES * 2) // 3
+    sizes = [1, large, large + 1, 10, MOST_BYTES + 1, 11]
+    brought = [
+        [Arrival(UUID(int=number), mailbox, UUID(int=7), b"x" * size, "<>", "", NOW, None)]
+        for number, size in enumerate(sizes)
+    ]
+    answers = [asyncio.create_task(store(each)) for each in brought]
+    async with asyncio.timeout(5):
+        while not arrivals.calls:
+            await asyncio.sleep(0)
+    arrivals.gate.set()
+    assert sum(await asyncio.gather(*answers)) == len(sizes)
+    assert arrivals.calls == [2, 2, 1, 1]
 
 
 async def test_one_that_cannot_be_stored_does_not_take_others_with_it(place: Place) -> None:

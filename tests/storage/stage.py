@@ -238,7 +238,7 @@ class Stage:
 
     async def received(self, tenant: Tenant, octets: bytes, at: datetime = NOW) -> Lease:
         """Octets that came in, claimed."""
-        assert await self.arrivals.store([new_arrival(tenant, octets, at)]) == 1
+        assert len(await self.arrivals.store([new_arrival(tenant, octets, at)])) == 1
         (lease,) = await self.claim(tenant, WorkKind.RECEIVED, at=at)
         return lease
 

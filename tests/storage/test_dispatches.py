@@ -9,7 +9,14 @@ from uuid import uuid4
 
 import pytest
 
-from demail_gateway.application.ports import AttemptBegin, AttemptEnd, AttemptOutcome, Lease, WorkKind
+from demail_gateway.application.ports import (
+    AttemptBegin,
+    AttemptEnd,
+    AttemptOutcome,
+    HandOversSoFar,
+    Lease,
+    WorkKind,
+)
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.vocabulary import RecipientKind
@@ -230,13 +237,43 @@ async def test_a_look_up_settles_it(
     await stage.dispatches.finish(elbtal.id, [outcome(attempt, AttemptEnd.UNKNOWN, next_at=later(seconds=5))])
     (lease,) = await stage.claim(elbtal, WorkKind.RECONCILE, at=later(seconds=5))
     next_at = None if next_s is None else later(seconds=next_s)
-    found = AttemptOutcome(lease, attempt.copy_id, None, end, "found", (), later(seconds=6), next_at)
+    found = AttemptOutcome(lease, attempt.copy_id, None, end, "found", (), later(seconds=6), next_at, begun=1)
     await stage.dispatches.finish(elbtal.id, [found])
     assert await stage.state(message) == state
     assert [kind for kind, _, _ in await stage.work(elbtal)] == work
     if work:
         (again,) = await stage.claim(elbtal, WorkKind(work[0]), at=later(days=2))
         assert again.tries == (0 if work == ["review"] else 1)
+
+
+@pytest.mark.clause("SND-43")
+async def test_first_moment_of_an_absence_is_kept_with_the_hand_over_it_is_about(stage: Stage, elbtal: Tenant) -> None:
+    await stage.accept(elbtal)
+    first = await stage.begun(elbtal)
+    await stage.dispatches.finish(elbtal.id, [outcome(first, AttemptEnd.UNKNOWN, next_at=later(seconds=5))])
+
+    async def look_up(at: int, end: AttemptEnd = AttemptEnd.UNKNOWN, *, absent: bool = False) -> HandOversSoFar:
+        leases = await stage.claim(elbtal, WorkKind.RECONCILE, at=later(seconds=at))
+        (claimed,) = await stage.dispatches.load(elbtal.id, leases)
+        said = AttemptOutcome(
+            claimed.lease, first.copy_id, None, end, "", (), later(seconds=at), later(seconds=at + 1), absent, begun=7
+        )
+        await stage.dispatches.finish(elbtal.id, [said])
+        return claimed.so_far
+
+    assert await look_up(10) == HandOversSoFar(1, NOW, None)
+    assert await look_up(20, absent=True) == HandOversSoFar(1, NOW, None)
+    assert await look_up(30) == HandOversSoFar(1, NOW, later(seconds=20)), "a look-up that failed undoes nothing"
+    assert await look_up(40, absent=True) == HandOversSoFar(1, NOW, later(seconds=20))
+    last = await look_up(50, AttemptEnd.UNAVAILABLE, absent=True)
+    assert last == HandOversSoFar(1, NOW, later(seconds=20))
+    copy = await stage.claim_copy(elbtal, later(seconds=60))
+    assert copy.lease.tries == 7, "the back-off goes on where it was (SND-52)"
+    again = AttemptBegin(copy.lease, uuid4(), copy.content.copy_id, b"o", later(seconds=60))
+    await stage.dispatches.begin(elbtal.id, [again])
+    end = outcome(again, AttemptEnd.UNKNOWN, later(seconds=60), next_at=later(seconds=70))
+    await stage.dispatches.finish(elbtal.id, [end])
+    assert await look_up(70) == HandOversSoFar(2, later(seconds=60), None), "a new hand-over has no absence yet"
 
 
 async def test_killed_worker_leaves_its_begun_copy_to_be_looked_up(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
