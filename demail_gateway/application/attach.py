@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 from demail_gateway.application.ports import Clock, Randomness, Submissions, UploadFacts
 from demail_gateway.core.draft import AttachmentFacts, DraftInput
 from demail_gateway.core.draft_content import content_violations
-from demail_gateway.core.errors import NotFound, RuleViolation
+from demail_gateway.core.errors import NotFound, RuleViolation, StoreUnavailable
 from demail_gateway.tenancy.identifiers import uuid7
 from demail_gateway.tenancy.scope import TenantScope
 
@@ -44,6 +45,14 @@ class Attach:
         return await self._submissions.upload(
             scope, upload_id, filename, content_type, chunks, self.limit_bytes, expected_sha256, now
         )
+
+    async def discard(self, scope: TenantScope, upload_id: UUID) -> None:
+        """Deletes what was uploaded a second time under the same key and is not told to anybody.
+
+        When the database is away it stays: an upload without a message, as any that was never used.
+        """
+        with contextlib.suppress(StoreUnavailable):
+            await self._submissions.discard_upload(scope, upload_id)
 
     async def facts(self, scope: TenantScope, upload_id: UUID) -> UploadFacts:
         """What was uploaded. Raises NotFound."""

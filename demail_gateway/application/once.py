@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from demail_gateway.application.ports import Accepted, AcceptResult, Answers, Clock, IdempotencyKey, StoredAnswer
-from demail_gateway.core.errors import Conflict, StoreUnavailable
+from demail_gateway.core.errors import Conflict, DemailError, StoreUnavailable
 from demail_gateway.tenancy.scope import OperatorScope, TenantScope
 
 
@@ -43,8 +43,10 @@ class Once:
     ) -> Answer:
         """The answer of `make`, or the first answer again.
 
-        A request that fails frees its key. One that dies between its work and its answer leaves the key reserved for
-        five minutes; what it made is then found by its own uniqueness (slug, address, name).
+        A request that is refused frees its key: its transaction was rolled back. What may have been carried out all the
+        same (the database went away, perhaps after the commit; the request was cancelled; its process died) leaves the
+        key reserved for five minutes, so that a repetition at once doubles nothing; what it made is then found by its
+        own uniqueness (slug, address, name).
         """
         if key is None:
             return Answer(await make(), replayed=False)
@@ -53,7 +55,9 @@ class Once:
             return first_answer(known)
         try:
             stored = await make()
-        except BaseException:  # also a cancelled request: whatever ended it, nothing was answered
+        except StoreUnavailable:
+            raise
+        except DemailError:
             with contextlib.suppress(StoreUnavailable):
                 await self._answers.forget(scope, key)
             raise

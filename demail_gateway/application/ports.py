@@ -246,6 +246,10 @@ class Submissions(Protocol):
 
     async def uploads(self, scope: TenantScope, ids: Sequence[UUID]) -> Mapping[UUID, UploadFacts]: ...
 
+    async def discard_upload(self, scope: TenantScope, upload_id: UUID) -> None:
+        """Deletes an upload whose id nobody was told; nothing when it is not there."""
+        ...
+
     async def cancel(self, scope: TenantScope, message_id: UUID, now: datetime) -> MessageView:
         """Raises NotFound, Conflict('not-cancellable') once hand-over has begun (SND-40)."""
         ...
@@ -273,7 +277,7 @@ class Answers(Protocol):
         ...
 
     async def forget(self, scope: TenantScope | OperatorScope, key: IdempotencyKey) -> None:
-        """Frees a reserved key whose request failed: it may be used again; else nothing, as with `keep`."""
+        """Frees a reserved key whose request was refused: it may be used again; else nothing, as with `keep`."""
         ...
 
 

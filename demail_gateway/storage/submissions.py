@@ -125,6 +125,9 @@ class PostgresSubmissions:
     async def uploads(self, scope: TenantScope, ids: Sequence[UUID]) -> Mapping[UUID, UploadFacts]:
         return await self._uploads.facts(scope, ids)
 
+    async def discard_upload(self, scope: TenantScope, upload_id: UUID) -> None:
+        await self._uploads.discard(scope, upload_id)
+
     async def cancel(self, scope: TenantScope, message_id: UUID, now: datetime) -> MessageView:
         async with batch_driver(self._engine, scope.tenant_id) as connection:
             await self._cancel(connection, scope, message_id, now)

@@ -42,6 +42,7 @@ _FACTS = (
     " JOIN content c ON c.tenant_id = u.tenant_id AND c.id = u.content_id"
     " WHERE u.tenant_id = $1 AND u.id = ANY($2::uuid[])"
 )
+_FORGET = "DELETE FROM upload WHERE tenant_id = $1 AND id = $2"
 _DISCARD = "DELETE FROM content WHERE tenant_id = $1 AND id = $2"
 
 
@@ -94,6 +95,12 @@ class Uploads:
                 row["id"], name["filename"], name["content_type"], row["size_bytes"], row["sha256"]
             )
         return found
+
+    async def discard(self, scope: TenantScope, upload_id: UUID) -> None:
+        """See `Submissions.discard_upload`."""
+        async with tenant_driver(self._engine, scope.tenant_id) as connection:
+            await connection.execute(_FORGET, scope.tenant_id, upload_id)
+            await connection.execute(_DISCARD, scope.tenant_id, upload_id)
 
     async def _store_large(
         self,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from demail_gateway.core.journal import chain_faults
+from demail_gateway.storage.engine import tenant_driver
 from tests.api.stored import StoredGateway
 from tests.fakes.api_client import draft
 
@@ -134,6 +137,11 @@ async def test_creating_under_a_key_happens_once_for_tenant_and_operator(stored:
     assert second.headers["idempotency-replayed"] == "true"
     uploads = [await stored.call("POST", "attachments?filename=a", content=b"x", headers=headers) for _ in range(2)]
     assert uploads[0].content == uploads[1].content
+    large: dict[str, Any] = {"content": bytes(700_000), "headers": {"Idempotency-Key": "large"}}
+    again = [await stored.call("POST", "attachments?filename=a", **large) for _ in range(2)]
+    assert again[0].content == again[1].content
+    assert await count(stored, "content") == await count(stored, "upload") == 2
+    assert (await stored.call("GET", f"attachments/{again[0].json()['id']}")).status_code == 200
     reused = await stored.send("k")
     assert reused.json()["code"] == "idempotency-key-reused"
 
@@ -145,6 +153,12 @@ async def test_slugs_addresses_and_names_have_one_owner(stored: StoredGateway) -
     assert (await stored.operate("POST", path, json={"address": stored.city.address})).json()["code"] == "address-taken"
     connection = {"name": "sandbox", "auth_level": "high", "profile": {"smtp": {}}}
     assert (await stored.operate("POST", "connections", json=connection)).json()["code"] == "connection-name-taken"
+
+
+async def count(stored: StoredGateway, table: str) -> int:
+    """Rows of the city's table."""
+    async with tenant_driver(stored.engine, UUID(stored.city.id[4:])) as connection:
+        return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
 
 
 async def test_of_policy_entries_changed_at_once_none_is_lost(stored: StoredGateway) -> None:

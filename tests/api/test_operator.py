@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from demail_gateway.application.ports import IdempotencyKey, StoredAnswer
+from demail_gateway.core.errors import Conflict, StoreUnavailable
 from demail_gateway.core.journal import chain_faults
+from demail_gateway.tenancy.scope import OperatorScope
 from tests.fakes.api_client import draft
 from tests.fakes.gateway import Gateway
 
@@ -134,6 +137,27 @@ async def test_a_key_in_use_is_409_and_a_failed_request_frees_it(gateway: Gatewa
     failed = {"json": {**TENANT, "name": "y"}, "headers": {"Idempotency-Key": "other"}}
     assert (await gateway.operate("POST", "tenants", **failed)).status_code == 409
     assert (await gateway.operate("POST", "tenants", **failed)).json()["code"] == "slug-taken"
+
+
+@pytest.mark.parametrize("lost", [StoreUnavailable("commit"), RuntimeError("bug"), asyncio.CancelledError()])
+async def test_a_request_that_may_have_been_done_keeps_its_key(gateway: Gateway, lost: BaseException) -> None:
+    calls = []
+
+    async def make() -> StoredAnswer:
+        calls.append("written")
+        if len(calls) == 1:
+            raise lost
+        return StoredAnswer(201, b"{}", None)
+
+    scope, key = OperatorScope(gateway.connection.id), IdempotencyKey("k", b"1" * 32)
+    once = gateway.services.once
+    with pytest.raises(type(lost)):
+        await once(scope, key, make)
+    with pytest.raises(Conflict, match="idempotency-in-progress"):
+        await once(scope, key, make)
+    assert calls == ["written"]
+    gateway.world.time.advance(minutes=5, seconds=1)
+    assert (await once(scope, key, make)).stored.status == 201
 
 
 async def test_an_abandoned_key_is_taken_over_after_five_minutes(gateway: Gateway) -> None:

@@ -142,7 +142,19 @@ async def test_an_upload_under_a_key_is_answered_once(gateway: Gateway) -> None:
     assert first.content == second.content
     assert second.headers["idempotency-replayed"] == "true"
     assert (await plain(gateway, b"y", Idempotency_Key="k")).json()["code"] == "idempotency-key-reused"
+    other_type = await plain(gateway, b"x", Idempotency_Key="k", Content_Type="application/pdf")
+    assert other_type.json()["code"] == "idempotency-key-reused"
+    assert (await plain(gateway, b"x", "b.bin", Idempotency_Key="k")).json()["code"] == "idempotency-key-reused"
     assert (await plain(gateway, b"y", Idempotency_Key=" ")).status_code == 400
+    # nothing is left of what was only answered again or refused
+    ((facts, _),) = gateway.world.uploads.values()
+    assert first.json()["id"] == f"att_{facts.id}"
+
+
+async def test_an_upload_whose_answer_may_be_kept_is_not_deleted(gateway: Gateway) -> None:
+    gateway.world.failing = {"keep": StoreUnavailable()}
+    assert (await plain(gateway, b"x", Idempotency_Key="k")).status_code == 503
+    assert len(gateway.world.uploads) == 1
 
 
 async def test_a_failed_upload_frees_its_key(gateway: Gateway) -> None:

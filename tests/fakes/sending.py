@@ -177,6 +177,10 @@ class MemorySubmissions:
         found = self._world.uploads
         return {each: found[scope.tenant_id, each][0] for each in ids if (scope.tenant_id, each) in found}
 
+    async def discard_upload(self, scope: TenantScope, upload_id: UUID) -> None:
+        self._world.call("discard_upload")
+        self._world.uploads.pop((scope.tenant_id, upload_id), None)
+
     async def cancel(self, scope: TenantScope, message_id: UUID, now: datetime) -> MessageView:
         self._world.call("cancel")
         found = self._world.sent.get((scope.tenant_id, message_id))

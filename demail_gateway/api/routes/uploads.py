@@ -18,9 +18,10 @@ from demail_gateway.api.fields import id_in_path
 from demail_gateway.api.multipart import FilePart
 from demail_gateway.api.paths import TENANT
 from demail_gateway.api.problems import invalid
-from demail_gateway.api.requests import answer_once, idempotency_key, too_large
+from demail_gateway.api.requests import answer_response, idempotency_key, too_large
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.application.ports import StoredAnswer, UploadFacts
+from demail_gateway.core.errors import Conflict
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import TenantScope
 
@@ -77,20 +78,33 @@ async def upload(
         facts = await _from_form(request, scope, media_type)
     else:
         facts = await _from_body(request, scope, filename, media_type)
-    # only now is the content's digest known that the key stands for
-    content = hashlib.sha256(facts.filename.encode("utf-8", "replace") + b"\0" + facts.sha256).digest()
 
     async def answer() -> StoredAnswer:
         location = f"/v1/tenants/{tenant}/attachments/{format_id(Prefix.ATTACHMENT, facts.id)}"
         return StoredAnswer(201, render.json_bytes(render.upload(facts)), location)
 
-    return await answer_once(request, scope, "POST attachments", content, answer)
+    # only now is the content's digest known that the key stands for
+    key = idempotency_key(request, "POST attachments", _identity(facts))
+    try:
+        answered = await services(request).once(scope, key, answer)
+    except Conflict:
+        await attach.discard(scope, facts.id)
+        raise
+    if answered.replayed:
+        await attach.discard(scope, facts.id)
+    return answer_response(answered)
 
 
 @router.get("/attachments/{attachment_id}", summary="What was uploaded", responses={200: {"model": UploadDocument}})
 async def read_upload(request: Request, scope: Sender, attachment_id: str) -> Response:
     facts = await services(request).attach.facts(scope, id_in_path(Prefix.ATTACHMENT, attachment_id))
     return render.json_response(render.upload(facts))
+
+
+def _identity(facts: UploadFacts) -> bytes:
+    """What makes two uploads the same: name, media type and content."""
+    names = [facts.filename.encode("utf-8", "replace"), facts.content_type.encode("utf-8", "replace")]
+    return b"".join(hashlib.sha256(name).digest() for name in names) + facts.sha256
 
 
 async def _from_form(request: Request, scope: TenantScope, media_type: str) -> UploadFacts:
