@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 
 import uvicorn
 import uvloop
@@ -46,7 +47,18 @@ async def serve(settings: Settings) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=30,
         )
+        _spare_the_collector()
         await uvicorn.Server(config).serve()
+
+
+def _spare_the_collector() -> None:
+    """What was loaded at the start stays for good and need not be looked through again; a request leaves no cycles.
+
+    Searching for cycles every 700 objects took a tenth of a request.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 if __name__ == "__main__":
