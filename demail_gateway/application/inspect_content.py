@@ -6,6 +6,7 @@ A De-Mail is protected by its providers' seal; what its writer signed himself is
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from demail_gateway.core.checks import Check, Outcome, worst
@@ -65,6 +66,8 @@ def _judged(certificate: bytes, judge: Judge, with_more: Judge, at: datetime) ->
             verdict = with_more.judge(certificate, at)
     except CertificateMalformed:
         return Outcome.FAILED, "certificate-malformed"
+    # which certificates may sign for providers says nothing of the writers
+    verdict = replace(verdict, findings=tuple(code for code in verdict.findings if code != "signer-unknown"))
     return _outcome(verdict), ", ".join(verdict.findings) or _unknown(verdict)
 
 

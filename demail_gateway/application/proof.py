@@ -107,6 +107,7 @@ def sent_copy(record: SentCopyRecord) -> SentCopy | None:
             reply_to=None if record.reply_to is None else parse_address(record.reply_to),
             submitted_at=record.submitted_at,
             octets=record.octets,
+            provider_domains=record.provider_domains,
         )
     except AddressInvalid:
         return None

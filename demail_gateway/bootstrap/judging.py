@@ -13,9 +13,9 @@ from demail_gateway.bootstrap.offline import cms_signers
 from demail_gateway.bootstrap.parts import utc_now
 from demail_gateway.core.address import TrustedDomains
 from demail_gateway.core.primitives import Judge
-from demail_gateway.providers.profile import parse_profile
+from demail_gateway.providers.profile import ProviderProfile, parse_profile
 from demail_gateway.trust.certificates import read_pem_bundle
-from demail_gateway.trust.paths import PathJudge
+from demail_gateway.trust.paths import KnownSigners, PathJudge
 from demail_gateway.trust.verifier import CryptographyVerifier
 from demail_gateway.trust.xmldsig import LxmlSignatures
 
@@ -31,17 +31,18 @@ class ConnectionTools:
             return await installation.crls()
 
         self._crls = Remembered(fetch, _KEEP_S)
-        self._kept: dict[tuple[bytes, tuple[str, ...]], tuple[tuple[bytes, ...], Tools]] = {}
+        self._kept: dict[tuple[bytes, frozenset[str], KnownSigners | None], tuple[tuple[bytes, ...], Tools]] = {}
 
     async def __call__(self, connection: Connection) -> Tools:
         """Raises StoreUnavailable; OSError, CertificateMalformed or RuleViolation for a faulty profile."""
         crls = await self._crls("all")
         profile = parse_profile(connection.profile, allow_plain=True)
         anchors = await asyncio.to_thread(profile.signature_anchor_pem)
-        name = (anchors, tuple(sorted(profile.domains)))
+        signers = _known_signers(profile)
+        name = (anchors, profile.domains, signers)
         kept = self._kept.get(name)
         if kept is None:
-            tools = _tools(anchors, profile.domains, crls)
+            tools = _tools(anchors, profile.domains, crls, signers)
         elif kept[0] != crls:
             judge = kept[1].judge
             assert isinstance(judge, PathJudge), "made below"
@@ -59,7 +60,12 @@ def is_below(certificate_der: bytes, anchors_pem: bytes) -> bool:
     return bool(verdict.chain) and not verdict.findings
 
 
-def _tools(anchors_pem: bytes, domains: frozenset[str], crls: Sequence[bytes]) -> Tools:
+def _known_signers(profile: ProviderProfile) -> KnownSigners | None:
+    fingerprints, subjects = profile.signature_certificates, profile.signature_subjects
+    return KnownSigners(fingerprints, subjects) if fingerprints or subjects else None
+
+
+def _tools(anchors_pem: bytes, domains: frozenset[str], crls: Sequence[bytes], signers: KnownSigners | None) -> Tools:
     anchors = read_pem_bundle(anchors_pem) if anchors_pem else ()
 
     def judge_with(certificates: Sequence[bytes], more_crls: Sequence[bytes]) -> Judge:
@@ -68,7 +74,7 @@ def _tools(anchors_pem: bytes, domains: frozenset[str], crls: Sequence[bytes]) -
     return Tools(
         verifier=CryptographyVerifier(),
         xml_signatures=LxmlSignatures(),
-        judge=PathJudge(anchors, (), crls),
+        judge=PathJudge(anchors, (), crls, signers),
         judge_with=judge_with,
         cms_signers=cms_signers,
         trusted=TrustedDomains(domains),

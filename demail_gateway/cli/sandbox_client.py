@@ -22,6 +22,10 @@ class SandboxFacts:
     crl_url: str
     peer_certificate: Path
     """Certificate that the sandbox shows when it delivers to the gateway."""
+    signature_certificate: Path
+    """Of its seals and confirmations."""
+    domain: str
+    """Of its system addresses."""
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> SandboxFacts:
@@ -34,6 +38,8 @@ class SandboxFacts:
             trust_anchor=Path(document["trust_anchor"]),
             crl_url=document["crl_url"],
             peer_certificate=Path(document["certificates"]["tls_client"]),
+            signature_certificate=Path(document["certificates"]["signature"]),
+            domain=document["domain"],
         )
 
 

@@ -252,9 +252,11 @@ class Stack:
         return {
             "smtp": {"host": sandbox.host, "port": sandbox.smtp_port, "server_name": sandbox.server_name},
             "domains": list(DOMAINS),
+            "provider_domains": [sandbox.domain],
             "client_certificate_file": str(self.directory / "provider-client.pem"),
             "client_key_file": str(self.directory / "provider-client.key"),
             "tls_anchors": sandbox.trust_anchor.read_text(encoding="ascii"),
+            "signature_certificates": [fingerprint_of(sandbox.signature_certificate.read_bytes())],
             "crl_urls": [sandbox.crl_url],
             "lookup_url": f"{sandbox.provider_url}/submissions",
             "directory_url": f"{sandbox.provider_url}/directory",

@@ -53,9 +53,7 @@ def check_confirmation(
         kind=confirmation.kind,
         verdict=verdict,
         outcome=verdict.outcome,
-        checks=tuple(
-            Check(name, results[name].outcome, ", ".join(results[name].findings), source) for name, _, source in STEPS
-        ),
+        checks=tuple(Check(name, results[name].outcome, results[name].detail, source) for name, _, source in STEPS),
         findings=tuple(dict.fromkeys(code for result in results.values() for code in result.findings)),
         issuer=confirmation.octets.header.value("x-de-mail-sender") or "",
         issued_at=None if contents is None else contents.time,

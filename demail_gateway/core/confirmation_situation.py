@@ -25,6 +25,13 @@ class Result:
     findings: tuple[str, ...] = ()
     notes: frozenset[str] = frozenset()
     """Those of `findings` that are shown and are no remark."""
+    signer: str = ""
+    """Subject of the certificate that was judged: an anchor serves many, and the reader sees whose proof it is."""
+
+    @property
+    def detail(self) -> str:
+        """Findings, then the signer."""
+        return "; ".join(filter(None, (", ".join(self.findings), self.signer)))
 
     @property
     def remarks(self) -> bool:

@@ -13,7 +13,13 @@ from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.findings import Severity
 from demail_gateway.core.integrity import check_integrity, same_integrity_value
 from demail_gateway.core.integrity_field import INTEGRITY
-from demail_gateway.core.issuer_check import ISSUER_UNCONFIRMED, SYSTEM_SENDER, issuer_findings, serves
+from demail_gateway.core.issuer_check import (
+    ISSUER_MISMATCH,
+    ISSUER_UNCONFIRMED,
+    SYSTEM_SENDER,
+    issuer_findings,
+    serves,
+)
 from demail_gateway.core.metadata_proof import prove_metadata
 from demail_gateway.core.trust_verdict import judged
 from demail_gateway.core.vocabulary import ConfirmationKind
@@ -25,7 +31,8 @@ def _integrity(s: Situation) -> Result:
     if found.certificate_verdict is not None:
         s.verdicts.append(found.certificate_verdict)
     code = () if found.code == "ok" else (found.code,)
-    return Result(found.verdict, (*code, *found.findings), frozenset(found.findings))
+    signer = "" if found.certificate is None else found.certificate.subject
+    return Result(found.verdict, (*code, *found.findings), frozenset(found.findings), signer)
 
 
 def _matrix(s: Situation) -> Result:
@@ -43,7 +50,10 @@ def _issuer(s: Situation) -> Result:
     findings = issuer_findings(metadata, s.trusted)
     if SYSTEM_SENDER in findings or metadata.sender is None:
         return Result(Outcome.FAILED, findings)
-    if not serves(metadata.sender, _responsible_for(s), _own_domains(s)):
+    own_domains = _own_domains(s)
+    if own_domains and metadata.sender.domain not in own_domains:
+        return Result(Outcome.FAILED, (ISSUER_MISMATCH, *findings))
+    if not serves(metadata.sender, _responsible_for(s), own_domains):
         findings = tuple(dict.fromkeys((ISSUER_UNCONFIRMED, *findings)))
     elif ISSUER_UNCONFIRMED in findings:
         findings = tuple(code for code in findings if code != ISSUER_UNCONFIRMED)
@@ -58,6 +68,7 @@ def _responsible_for(s: Situation) -> Address | None:
 
 
 def _own_domains(s: Situation) -> frozenset[str]:
+    """Domains of the only provider that may confirm a dispatch, the one that took it (CO-2); empty: not known."""
     is_dispatch = s.confirmation.kind is ConfirmationKind.DISPATCH
     return s.sent.provider_domains if is_dispatch and s.sent is not None else frozenset()
 
@@ -86,7 +97,7 @@ def _xml_signature(s: Situation) -> Result:
     outcome, findings, verdict = judged(s.judge, facts, s.at)
     if verdict is not None:
         s.verdicts.append(verdict)
-    return Result(outcome, findings, frozenset({"key-size-deprecated"}))
+    return Result(outcome, findings, frozenset({"key-size-deprecated"}), facts.subject)
 
 
 def _sender(s: Situation) -> Result:

@@ -37,7 +37,8 @@ class IntegrityResult:
 def checks(result: IntegrityResult) -> tuple[Check, ...]:
     """The result as named checks for reports, one per row or pair of rows of `integrity.md` §5.
 
-    Rows behind a failing one are indeterminate; rows that the mode does not have are not applicable.
+    Rows behind a failing one are indeterminate; rows that the mode does not have are not applicable. The row of the
+    certificate names its subject.
     """
     reached = True
     found = []
@@ -48,7 +49,8 @@ def checks(result: IntegrityResult) -> tuple[Check, ...]:
         elif mode not in (None, result.protection) and result.protection is not Protection.NONE:
             found.append(Check(name, Outcome.NOT_APPLICABLE, "", source))
         else:
-            found.append(Check(name, Outcome.PASSED if reached else Outcome.INDETERMINATE, "", source))
+            signer = result.certificate.subject if name == "integrity.certificate" and result.certificate else ""
+            found.append(Check(name, Outcome.PASSED if reached else Outcome.INDETERMINATE, signer, source))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from demail_gateway.core.vocabulary import SYSTEM_LOCAL_PARTS, MessageType
 
 SYSTEM_SENDER = "system-sender"
 ISSUER_UNCONFIRMED = "issuer-unconfirmed"
+ISSUER_MISMATCH = "issuer-mismatch"
 FROM_MISMATCH = "from-sender-mismatch"
 
 _PURPOSES: dict[MessageType, tuple[str, ...]] = {

@@ -50,6 +50,13 @@ class ProviderProfile:
 
     smtp: Endpoint
     domains: frozenset[str]
+    provider_domains: frozenset[str] = frozenset()
+    """Domains of the provider's own system addresses (CO-2); empty: not known."""
+    signature_certificates: frozenset[str] = frozenset()
+    """SHA-256 of the only certificates that may seal and confirm, lower-case hex; empty with
+    `signature_subjects`: whatever stands below `signature_anchors`."""
+    signature_subjects: frozenset[str] = frozenset()
+    """Subjects (RFC 4514) of such certificates; either list lets in."""
     connections: int = 8
     """Simultaneous SMTP connections of one worker process."""
     messages_per_connection: int = 500
@@ -97,6 +104,9 @@ def parse_profile(raw: Mapping[str, Any], *, allow_plain: bool = False) -> Provi
     profile = ProviderProfile(
         smtp=_endpoint(smtp, allow_plain=allow_plain),
         domains=reader.names("domains"),
+        provider_domains=reader.names("provider_domains", optional=True),
+        signature_certificates=reader.fingerprints("signature_certificates"),
+        signature_subjects=reader.texts("signature_subjects"),
         connections=reader.integer("connections", 8, 1, 64),
         messages_per_connection=reader.integer("messages_per_connection", 500, 1, 1_000_000),
         idle_s=reader.seconds("idle_s", 30.0),

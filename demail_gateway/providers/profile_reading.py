@@ -135,6 +135,23 @@ class Reader:
                 self.fault(f"{name}/{index}", "ist weder Fingerabdruck noch Name", "is neither fingerprint nor name")
         return tuple(peers)
 
+    def fingerprints(self, name: str) -> frozenset[str]:
+        """64 lower-case hex digits each."""
+        found = set()
+        for index, value in enumerate(self._list(name)):
+            if match := _FINGERPRINT.fullmatch(value):
+                found.add(match[1].replace(":", "").lower())
+            else:
+                self.fault(f"{name}/{index}", "ist kein SHA-256-Fingerabdruck", "is no SHA-256 fingerprint")
+        return frozenset(found)
+
+    def texts(self, name: str) -> frozenset[str]:
+        values = self._list(name)
+        for index, value in enumerate(values):
+            if not value.strip():
+                self.fault(f"{name}/{index}", "darf nicht leer sein", "must not be empty")
+        return frozenset(values)
+
     def urls(self, name: str) -> tuple[str, ...]:
         """Revocation lists are signed: plain http is usual for them."""
         values = self._list(name)

@@ -27,7 +27,11 @@ _FIND = {
 }
 _COPIES = """
 SELECT c.id, c.message_id, c.private_id, c.internet_message_id, c.demail_message_id, c.integrity_value, c.hand_over,
-       c.hand_over_at, c.content_id, m.sender, m.options, m.dek, m.sealed_head
+       c.hand_over_at, c.content_id, m.sender, m.options, m.dek, m.sealed_head,
+       ARRAY(
+         SELECT lower(jsonb_array_elements_text(o.profile -> 'provider_domains')) FROM connection o
+          WHERE o.id = m.connection_id AND jsonb_typeof(o.profile -> 'provider_domains') = 'array'
+       ) AS provider_domains
   FROM message_copy c JOIN message m ON m.tenant_id = c.tenant_id AND m.id = c.message_id
  WHERE c.tenant_id = $1 AND c.id = ANY($2::uuid[])
 """
@@ -76,6 +80,7 @@ class FoundCopies:
             submitted_at=row["hand_over_at"] if begun else None,
             octets=octets.get(row["content_id"]),
             recipients=tuple(self.recipients[row["id"]]),
+            provider_domains=frozenset(row["provider_domains"]),
         )
 
 

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
 
 from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict
-from demail_gateway.trust.certificates import parse_certificate
+from demail_gateway.trust.certificates import parse_certificate, read_certificate
 from demail_gateway.trust.chains import PathFinder, can_be_issuer
 from demail_gateway.trust.revocation import RevocationIndex, StatusAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSigners:
+    """The certificates that may sign at all, where the anchors serve for others, too."""
+
+    fingerprints: frozenset[str]
+    """SHA-256 over the DER, lower-case hex."""
+    subjects: frozenset[str] = frozenset()
+    """As RFC 4514 writes them."""
+
+    def include(self, certificate_der: bytes) -> bool:
+        """Raises CertificateMalformed."""
+        facts = read_certificate(certificate_der)
+        return facts.fingerprint_sha256 in self.fingerprints or facts.subject in self.subjects
 
 
 class PathJudge:
@@ -21,18 +37,25 @@ class PathJudge:
     whatever is signed becomes indeterminate and not failed. Nothing is ever fetched from the network.
     """
 
-    __slots__ = ("_finder", "_index")
+    __slots__ = ("_finder", "_index", "_signers")
 
     def __init__(
-        self, anchors: Sequence[bytes], intermediates: Sequence[bytes] = (), crls: Sequence[bytes] = ()
+        self,
+        anchors: Sequence[bytes],
+        intermediates: Sequence[bytes] = (),
+        crls: Sequence[bytes] = (),
+        signers: KnownSigners | None = None,
     ) -> None:
         """DER certificates and DER revocation lists (`read_pem_bundle`, `read_crls` make them from files).
+
+        Whoever is not among `signers` gets the finding ``signer-unknown``; None: everybody is.
 
         Raises:
             CertificateMalformed: an anchor or intermediate cannot be read. A list that cannot be read gives no answer.
         """
         self._finder = PathFinder(anchors, intermediates)
         self._index = RevocationIndex(crls)
+        self._signers = signers
 
     def with_crls(self, crls: Sequence[bytes]) -> PathJudge:
         """The same anchors and paths already found, with other revocation lists."""
@@ -60,6 +83,8 @@ class PathJudge:
         if not self._finder.anchors:
             return CertificateVerdict()
         findings = _own_findings(certificate, at)
+        if self._signers is not None and not self._signers.include(certificate_der):
+            findings = (*findings, "signer-unknown")
         moment = min(max(at, certificate.not_valid_before_utc), certificate.not_valid_after_utc)
         chain = self._finder.find(certificate_der, moment)
         if not chain:
@@ -78,10 +103,9 @@ class PathJudge:
         is_good = answers and all(answer.status is CertificateStatus.GOOD for answer in answers)
         return StatusAnswer(CertificateStatus.GOOD if is_good else CertificateStatus.UNKNOWN, evidence)
 
-    @classmethod
-    def _with(cls, finder: PathFinder, index: RevocationIndex) -> PathJudge:
-        judge = cls.__new__(cls)
-        judge._finder, judge._index = finder, index
+    def _with(self, finder: PathFinder, index: RevocationIndex) -> PathJudge:
+        judge = PathJudge.__new__(PathJudge)
+        judge._finder, judge._index, judge._signers = finder, index, self._signers
         return judge
 
 

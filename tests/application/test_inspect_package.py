@@ -78,6 +78,8 @@ def test_a_package_of_the_installation_passes_and_says_who_signed_it() -> None:
     who = f"CN=Gateway,C=DE, SHA-256 {fingerprint(GATEWAY.certificate_der)}"
     assert found(inspection, "package.signer") == (Outcome.PASSED, who)
     assert found(inspection, "package.proofs") == (Outcome.PASSED, "1")
+    for name in ("confirmation.01-integrity", "confirmation.06-xml-signature"):
+        assert found(inspection, name) == (Outcome.PASSED, "evidence/1.eml: CN=Anbieter,C=DE")
 
 
 @pytest.mark.parametrize("profile", [Profile.SMIME, Profile.TLS_CLIENT, Profile.TLS_SERVER])

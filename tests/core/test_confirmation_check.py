@@ -323,6 +323,17 @@ def test_the_connection_s_own_system_domains_confirm_the_issuer_of_a_dispatch() 
     assert report(message, sent=known).verdict is Verdict.CONFIRMED
 
 
+@pytest.mark.clause("CO-2")
+def test_another_provider_s_versandbestaetigung_moves_nothing() -> None:
+    """A for dispatch: only the provider that took the message can have sent it on."""
+    known = replace(SENT, provider_domains=frozenset({"dmda-a.example"}))
+    found = report(sealed(unsealed(ConfirmationKind.DISPATCH, issuer=PROVIDER_B)), sent=known)
+    assert (outcome(found, 3), found.verdict) == (Outcome.FAILED, Verdict.REJECTED)
+    assert "issuer-mismatch" in found.findings
+    assert report(sealed(unsealed(ConfirmationKind.DISPATCH)), sent=known).verdict is Verdict.CONFIRMED
+    assert report(SEALED, sent=known).verdict is Verdict.CONFIRMED, "a receipt comes from the recipient's provider"
+
+
 def test_an_issuer_below_a_listed_domain_needs_its_own_recipients_to_be_confirmed() -> None:
     below = TrustedDomains(frozenset({"example"}))
     assert report(SEALED, trusted=below).verdict is Verdict.CONFIRMED

@@ -11,6 +11,9 @@ from demail_gateway.providers.profile import Timeouts, Tls, parse_profile
 FULL: dict[str, Any] = {
     "smtp": {"host": "mail.provider.test", "port": 1465, "server_name": "provider.test", "tls": "implicit"},
     "domains": ["De-Mail.de", "provider.de-mail.de"],
+    "provider_domains": ["Provider.de-mail.de"],
+    "signature_certificates": ["SHA256:" + ":".join(["AB"] * 32)],
+    "signature_subjects": ["CN=Anbieter,C=DE"],
     "connections": 8,
     "messages_per_connection": 100,
     "idle_s": 20,
@@ -40,6 +43,9 @@ def test_full_profile_is_read() -> None:
     assert profile.smtp.server_name == "provider.test"
     assert profile.smtp.tls is Tls.IMPLICIT
     assert profile.domains == {"de-mail.de", "provider.de-mail.de"}
+    assert profile.provider_domains == {"provider.de-mail.de"}
+    assert profile.signature_certificates == {"ab" * 32}
+    assert profile.signature_subjects == {"CN=Anbieter,C=DE"}
     assert profile.timeouts == Timeouts(5.0, 15.5, 120.0, 300.0)
     assert profile.lookup_url == "https://provider.test/submissions"
     assert profile.client_key_file == Path("/etc/demail/client.key")
@@ -52,6 +58,16 @@ def test_full_profile_is_read() -> None:
 def test_fingerprints_with_colons_are_the_same() -> None:
     colons = ":".join(["ab"] * 32)
     assert parse_profile({**FULL, "peers": [colons]}).peers == ("ab" * 32,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("signature_certificates", "CN=Anbieter"), ("signature_subjects", " "), ("provider_domains", "no name")],
+)
+def test_a_faulty_signer_or_domain_is_named(name: str, value: str) -> None:
+    with pytest.raises(RuleViolation) as caught:
+        parse_profile({**FULL, name: [value]})
+    assert [violation.pointer for violation in caught.value.violations] == [f"/profile/{name}/0"]
 
 
 def test_defaults_are_those_of_the_guideline() -> None:

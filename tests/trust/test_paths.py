@@ -16,10 +16,11 @@ from pyhanko_certvalidator.path import ValidationPath
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict
 from demail_gateway.trust.authority import Profile, TestAuthority
+from demail_gateway.trust.certificates import read_certificate
 from demail_gateway.trust.chains import _run
 from demail_gateway.trust.cms import der
 from demail_gateway.trust.keys import PrivateKey, generate_key
-from demail_gateway.trust.paths import PathJudge
+from demail_gateway.trust.paths import KnownSigners, PathJudge
 
 KeyOf = Callable[[str], PrivateKey]
 GOOD, REVOKED, UNKNOWN = CertificateStatus.GOOD, CertificateStatus.REVOKED, CertificateStatus.UNKNOWN
@@ -214,6 +215,23 @@ def test_found_paths_are_kept_and_do_not_grow_without_bound(centre: Centre, now:
     other = judge.with_crls(centre.crls(now))
     assert other.judge(centre.end, now).status is GOOD
     assert judge.judge(centre.end, now).status is UNKNOWN
+
+
+# --- who may sign at all ----------------------------------------------------------------------------------------------
+
+
+def test_only_the_named_certificates_sign_where_any_are_named(centre: Centre, now: datetime) -> None:
+    facts, crls = read_certificate(centre.end), centre.crls(now)
+    anchors, below = [centre.root.certificate_der], [centre.sub.certificate_der]
+    for known in (
+        KnownSigners(frozenset({facts.fingerprint_sha256})),
+        KnownSigners(frozenset(), frozenset({facts.subject})),
+    ):
+        judge = PathJudge(anchors, below, crls, known)
+        assert judge.judge(centre.end, now).findings == ()
+    stranger = PathJudge(anchors, below, (), KnownSigners(frozenset({"0" * 64}), frozenset({"CN=?"})))
+    for judge in (stranger, stranger.with_crls(crls), stranger.with_intermediates([])):
+        assert judge.judge(centre.end, now).findings == ("signer-unknown",)
 
 
 # --- revocation -------------------------------------------------------------------------------------------------------
