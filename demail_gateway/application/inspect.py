@@ -1,7 +1,7 @@
 """Checking files offline: messages, confirmations, notifications, evidence packages, journal exports (`verify`).
 
 No database, no network. Trust comes from the caller alone: a file or package never supplies its own anchor. What a file
-says is checked for the moment given, by default now; a package for the moment of its first check (IN-26, GWT-91).
+says is checked for the moment given, by default now; a proof in a package for that of its reception (IN-26).
 """
 
 from __future__ import annotations

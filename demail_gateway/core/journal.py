@@ -53,8 +53,8 @@ def journal_hash(prev: bytes, item: Mapping[str, Any]) -> bytes:
 def chain_faults(items: Iterable[Mapping[str, Any]]) -> tuple[ChainFault, ...]:
     """Everything that is wrong with a chain of one tenant, entries in order of `seq`; empty: it holds.
 
-    An excerpt may begin later than 1: what came before it is then not proven. Entries of several tenants are several
-    chains: part them first. Not shown: that the chain goes on after the last entry.
+    An excerpt may begin later than 1: what came before it is then not proven, and the caller says so. Entries of
+    several tenants are several chains: part them first. Not shown: that the chain goes on after the last entry.
     """
     faults: list[ChainFault] = []
     seq: int | None = None

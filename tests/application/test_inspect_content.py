@@ -17,7 +17,7 @@ from demail_gateway.core.primitives import HashName, Judge
 from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.cms import sign_detached
 from demail_gateway.trust.keys import SoftwareSigner, generate_key
-from demail_gateway.trust.paths import PathJudge
+from demail_gateway.trust.paths import KnownSigners, PathJudge
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -50,6 +50,12 @@ def found(
 def test_a_signature_that_holds_passes_by_the_certificates_that_came_along() -> None:
     (check,) = found(signed())
     assert (check.name, check.outcome, check.detail) == ("content.signature", Outcome.PASSED, "")
+
+
+def test_writers_are_none_of_the_signers_that_a_connection_names() -> None:
+    judge = PathJudge([ROOT.certificate_der], [SUB.certificate_der], CRLS, KnownSigners(frozenset({"0" * 64})))
+    (check,) = content_signature(read_message(signed()), cms_signers, judge, lambda *_: judge, NOW)
+    assert (check.outcome, check.detail) == (Outcome.PASSED, "")
 
 
 def test_a_changed_text_fails() -> None:
