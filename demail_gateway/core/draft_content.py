@@ -84,7 +84,8 @@ def has_controls(text: str) -> bool:
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _ATOM = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]++"
-_CONTENT_TYPE = re.compile(rf"({_ATOM})/{_ATOM}(?: *; *{_ATOM}=(?:{_ATOM}|\"(?:[ !#-\[\]-~]|\\[ -~])*+\"))*+", re.ASCII)
+# no possessive groups: Python 3.11 before .5 backtracks into them and takes "text/plain;"
+_CONTENT_TYPE = re.compile(rf"({_ATOM})/{_ATOM}(?: *; *{_ATOM}=(?:{_ATOM}|\"(?:[ !#-\[\]-~]|\\[ -~])*\"))*", re.ASCII)
 _MAX_CONTENT_TYPE_CHARS = 255
 
 

@@ -112,7 +112,7 @@ def parse_parameters(value: str) -> tuple[str, dict[str, str]]:
     return first.strip().lower(), {**plain, **joined}
 
 
-_PARAMETER = re.compile(r""";\s*(?P<name>[^\s=;"]+)\s*=\s*(?P<value>"(?:[^"\\]|\\.)*+"|[^;]*)""", re.DOTALL)
+_PARAMETER = re.compile(r""";\s*(?P<name>[^\s=;"]+)\s*=\s*(?P<value>"(?:[^"\\]|\\.)*"|[^;]*)""", re.DOTALL)
 _SECTION = re.compile(r"(?P<name>[^*]+)\*(?:(?P<number>\d{1,4})(?P<star>\*?))?")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _TYPE = re.compile(r"[!#-'*+.0-9A-Z^_`a-z{|}~-]+/[!#-'*+.0-9A-Z^_`a-z{|}~-]+")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.harness.programs import program
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXPECTED = re.compile(r"^\s*# → (\d{3})\b", re.MULTILINE)
@@ -54,10 +55,7 @@ class Ran:
 
 def _real_curl() -> str:
     """An absolute path: by its bare name the program in our place would start itself again and again."""
-    found = shutil.which("curl")
-    if found is None:
-        raise FileNotFoundError("curl is needed to run the examples of the documentation")
-    return os.path.abspath(found)
+    return os.path.abspath(program("curl"))
 
 
 def blocks_of(page: Path) -> list[Block]:

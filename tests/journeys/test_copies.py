@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.programs import program
 from tests.journeys.installation import Installation
 from tests.journeys.people import (
     CITIZENS,
@@ -135,7 +136,19 @@ def test_the_users_signature_holds_for_openssl(
         file = tmp_path / f"{name}.eml"
         file.write_bytes(octets)
         verified = subprocess.run(
-            ["openssl", "cms", "-verify", "-in", file, "-CAfile", anchor, "-purpose", "any", "-out", tmp_path / "text"],
+            [
+                program("openssl"),
+                "cms",
+                "-verify",
+                "-in",
+                file,
+                "-CAfile",
+                anchor,
+                "-purpose",
+                "any",
+                "-out",
+                tmp_path / "text",
+            ],
             capture_output=True,
             text=True,
         )
@@ -144,7 +157,8 @@ def test_the_users_signature_holds_for_openssl(
         file.write_bytes(octets.replace(b"Unterschrieben", b"Unterschrjeben", 1))
         assert (
             subprocess.run(
-                ["openssl", "cms", "-verify", "-in", file, "-CAfile", anchor, "-purpose", "any"], capture_output=True
+                [program("openssl"), "cms", "-verify", "-in", file, "-CAfile", anchor, "-purpose", "any"],
+                capture_output=True,
             ).returncode
             != 0
         )

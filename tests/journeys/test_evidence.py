@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.harness.programs import program
 from tests.journeys.installation import Installation, Json, command
-from tests.journeys.people import CITIZENS, RECEIPT, WITH_ALL_PROOFS, Application, Sandbox, octets_of
+from tests.journeys.people import CITIZENS, DISPATCH, RECEIPT, WITH_ALL_PROOFS, Application, Sandbox, octets_of
 
 NO_NETWORK = {"DEMAIL_DATABASE_URL": "postgresql://nobody@192.0.2.1/none", "DEMAIL_REDIS_URL": "redis://192.0.2.1/0"}
 """`verify` reads neither: it works without database and network."""
@@ -75,6 +76,12 @@ def verify(*words: str | Path) -> tuple[int, list[Json]]:
     """Exit code and the objects printed."""
     run = command("verify", "--json", *words, environment=NO_NETWORK)
     return run.returncode, [json.loads(line) for line in run.stdout.splitlines()]
+
+
+@pytest.mark.clause("CO-2")
+def test_a_versandbestaetigung_of_the_own_provider_is_confirmed_without_remark(files: Files, town: Application) -> None:
+    (dispatch,) = (item for item in town.evidence(files.message_id) if item["kind"] == DISPATCH)
+    assert dispatch["verification"]["verdict"] == "confirmed", dispatch
 
 
 def test_a_package_verifies_with_nothing_but_the_anchor(files: Files) -> None:
@@ -184,7 +191,7 @@ def test_the_report_for_a_clerk_is_german(files: Files) -> None:
 def test_openssl_verifies_the_manifest_and_with_it_every_member(files: Files) -> None:
     manifest = files.unpacked / "manifest.json"
     words: list[str | Path] = [
-        "openssl",
+        program("openssl"),
         "cms",
         "-verify",
         "-inform",
@@ -212,7 +219,17 @@ def test_openssl_verifies_the_manifest_and_with_it_every_member(files: Files) ->
 
 def test_openssl_verifies_the_message_in_the_package(files: Files) -> None:
     (message,) = (files.unpacked / "messages").glob("*.eml")
-    words: list[str | Path] = ["openssl", "cms", "-verify", "-in", message, "-CAfile", files.anchor, "-purpose", "any"]
+    words: list[str | Path] = [
+        program("openssl"),
+        "cms",
+        "-verify",
+        "-in",
+        message,
+        "-CAfile",
+        files.anchor,
+        "-purpose",
+        "any",
+    ]
     verified = subprocess.run([*words, "-out", "/dev/null"], capture_output=True, text=True)
     assert verified.returncode == 0, verified.stderr
 
@@ -227,7 +244,7 @@ def test_xmlsec1_verifies_the_signature_of_each_confirmation(files: Files, tmp_p
         document = tmp_path / f"{number}.xml"
         document.write_bytes(xml)
         words: list[str | Path] = [
-            "xmlsec1",
+            program("xmlsec1"),
             "--verify",
             "--trusted-pem",
             files.anchor,

@@ -14,6 +14,7 @@ from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.certificates import der_to_pem, make_csr, parse_certificate, read_certificate
 from demail_gateway.trust.keys import PrivateKey, generate_key
+from tests.harness.programs import program
 
 KeyOf = Callable[[str], PrivateKey]
 DAY = timedelta(days=1)
@@ -96,7 +97,7 @@ def test_openssl_accepts_the_chain(tmp_path: Path, now: datetime, key_of: KeyOf,
     }
     for name, pem in files.items():
         (tmp_path / name).write_bytes(pem)
-    command = ["openssl", "verify", "-x509_strict", "-attime", str(int(now.timestamp()) + 60)]
+    command = [program("openssl"), "verify", "-x509_strict", "-attime", str(int(now.timestamp()) + 60)]
     command += ["-CAfile", "root.pem", "-untrusted", "sub.pem", "end.pem"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == "end.pem: OK", done.stderr

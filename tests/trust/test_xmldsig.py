@@ -21,6 +21,7 @@ from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.certificates import der_to_pem, parse_certificate
 from demail_gateway.trust.keys import SoftwareSigner
 from demail_gateway.trust.xmldsig import LxmlSignatures
+from tests.harness.programs import program
 
 SignerOf = Callable[..., SoftwareSigner]
 
@@ -421,7 +422,7 @@ def test_inclusive_namespaces_are_honoured(tmp_path: Path, signer_of: SignerOf) 
 def _xmlsec1_says_ok(directory: Path, authority: TestAuthority, signed: bytes) -> bool:
     (directory / "ca.pem").write_bytes(authority.certificate_pem)
     (directory / "signed.xml").write_bytes(signed)
-    command = ["xmlsec1", "--verify", "--enabled-key-data", "x509", "--trusted-pem", "ca.pem"]
+    command = [program("xmlsec1"), "--verify", "--enabled-key-data", "x509", "--trusted-pem", "ca.pem"]
     command += ["--verification-time", "2026-03-02 12:00:00", "signed.xml"]
     return subprocess.run(command, cwd=directory, capture_output=True).returncode == 0
 
@@ -453,7 +454,7 @@ def _xmlsec1_sign(
     (directory / "template.xml").write_bytes(document)
     (directory / "key.pem").write_bytes(signer.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (directory / "cert.pem").write_bytes(der_to_pem(signer.certificate_der))
-    command = ["xmlsec1", "--sign", "--privkey-pem", "key.pem,cert.pem", "--output", "out.xml", "template.xml"]
+    command = [program("xmlsec1"), "--sign", "--privkey-pem", "key.pem,cert.pem", "--output", "out.xml", "template.xml"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return (directory / "out.xml").read_bytes()

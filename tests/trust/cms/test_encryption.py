@@ -20,6 +20,7 @@ from demail_gateway.trust.certificates import der_to_pem
 from demail_gateway.trust.cms import ContentCipher, RsaTransport, decrypt, der, encrypt
 from demail_gateway.trust.cms.decryption import MAX_3DES_BYTES
 from demail_gateway.trust.keys import PrivateKey, SoftwareSigner
+from tests.harness.programs import program
 
 SignerOf = Callable[..., SoftwareSigner]
 
@@ -47,7 +48,7 @@ def test_openssl_decrypts(
 ) -> None:
     holder = signer_of(kind)
     sealed = encrypt(ENTITY, [holder.certificate_der], cipher, rsa_transport=transport)
-    command = ["openssl", "cms", "-decrypt", "-inform", "DER", "-recip", "r.pem", "-inkey", "r.key", "-binary"]
+    command = [program("openssl"), "cms", "-decrypt", "-inform", "DER", "-recip", "r.pem", "-inkey", "r.key", "-binary"]
     _files(tmp_path, holder)
     done = subprocess.run(command, input=sealed, cwd=tmp_path, capture_output=True)
     assert done.stdout == ENTITY, done.stderr
@@ -446,7 +447,7 @@ def _files(directory: Path, holder: SoftwareSigner) -> None:
 
 def _openssl_encrypt(directory: Path, holder: SoftwareSigner, *options: str, keyopts: list[str] | None = None) -> bytes:
     _files(directory, holder)
-    command = ["openssl", "cms", "-encrypt", "-binary", "-outform", "DER", *options, "-recip", "r.pem"]
+    command = [program("openssl"), "cms", "-encrypt", "-binary", "-outform", "DER", *options, "-recip", "r.pem"]
     command += [word for keyopt in keyopts or () for word in ("-keyopt", keyopt)]
     done = subprocess.run(command, input=ENTITY, cwd=directory, capture_output=True)
     assert done.returncode == 0, done.stderr

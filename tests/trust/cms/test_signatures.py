@@ -34,6 +34,7 @@ from demail_gateway.trust.cms.algorithms import (
 )
 from demail_gateway.trust.cms.verification import MAX_CERTIFICATES, MAX_SIGNERS
 from demail_gateway.trust.keys import PrivateKey, SoftwareSigner, generate_key
+from tests.harness.programs import program
 
 SignerOf = Callable[..., SoftwareSigner]
 
@@ -77,7 +78,7 @@ def test_openssl_verifies_as_cades(
     (tmp_path / "ca.pem").write_bytes(authority.certificate_pem)
     (tmp_path / "content").write_bytes(CONTENT)
     (tmp_path / "changed").write_bytes(CONTENT + b" ")
-    command = ["openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-CAfile", "ca.pem"]
+    command = [program("openssl"), "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-CAfile", "ca.pem"]
     command += ["-attime", str(int(now.timestamp())), "-out", "out", "-content"]
     good = subprocess.run([*command, "content"], input=signed, cwd=tmp_path, capture_output=True)
     assert good.returncode == 0, good.stderr
@@ -372,7 +373,7 @@ def _signer_options(directory: Path, signer: SoftwareSigner, name: str) -> list[
 def _openssl_sign(
     directory: Path, signer: SoftwareSigner, first: list[str] | tuple[str, ...], options: tuple[str, ...]
 ) -> bytes:
-    command = ["openssl", "cms", "-sign", "-binary", "-outform", "DER", *options]
+    command = [program("openssl"), "cms", "-sign", "-binary", "-outform", "DER", *options]
     keyopts = [option for option in first if option == "-keyopt" or option.startswith("rsa_")]
     others = [option for option in first if option not in keyopts]
     command += [*_signer_options(directory, signer, "one"), *keyopts, *others]
