@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -18,6 +19,9 @@ from demail_gateway.embedded import EmbeddedError
 
 async def run_dev(port: int, ready_file: Path | None, screen: Screen) -> int:
     """Exit code of the command: 0 after a clean stop, 1 when it cannot start. Whatever was started is gone then."""
+    if ready_file is not None and (fault := _unwritable(ready_file)) is not None:
+        print(f"dev: --ready-file {ready_file}: {fault}", file=sys.stderr)
+        return 1
     try:
         await _run(port, ready_file, screen)
     except StopRequested:
@@ -43,7 +47,21 @@ async def _run(port: int, ready_file: Path | None, screen: Screen) -> None:
             await stack.watch(write)
         finally:
             if ready_file is not None:
-                os.unlink(ready_file)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(ready_file)
+
+
+def _unwritable(path: Path) -> str | None:
+    """Why the file cannot be written later; None if it can. Asked before anything is started, without making it."""
+    if path.is_dir():
+        return "ist ein Verzeichnis"
+    try:
+        part = _part(path)
+        part.touch(mode=0o600)
+        part.unlink()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
 
 
 def _document(running: Running, pids: dict[str, int]) -> dict[str, Any]:
@@ -57,6 +75,7 @@ def _document(running: Running, pids: dict[str, int]) -> dict[str, Any]:
             "crl_url": running.sandbox.crl_url,
         },
         "connection_id": running.connection_id,
+        "environment": running.variables,
         "database_url": running.servers.access.app_url,
         "owner_database_url": running.servers.access.owner_url,
         "redis_url": running.servers.redis_url,
@@ -66,8 +85,12 @@ def _document(running: Running, pids: dict[str, int]) -> dict[str, Any]:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     """In one step: a reader sees the old file or the new one. It holds secrets, so it is its owner's alone."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = _part(path)
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(document, file, ensure_ascii=False, indent=1)
     part.replace(path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")

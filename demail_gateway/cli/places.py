@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from demail_gateway.embedded import Access, Postgres, Valkey, databases, provision
+from demail_gateway.embedded import Access, EmbeddedError, Postgres, Valkey, databases, provision
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -62,7 +63,10 @@ class Servers:
 
     async def stop(self) -> None:
         """Private servers go with all they hold; on a given server our database and roles are dropped."""
-        if "postgres" not in self.private:
-            await databases.drop(self.superuser_url, self.database)
-        for server in self.private.values():
-            await asyncio.to_thread(server.stop)
+        try:
+            if "postgres" not in self.private:
+                with contextlib.suppress(EmbeddedError):  # a server that is gone took our database along, or keeps it
+                    await databases.drop(self.superuser_url, self.database)
+        finally:
+            for server in self.private.values():
+                await asyncio.to_thread(server.stop)

@@ -8,6 +8,14 @@ import sys
 
 from demail_gateway.settings import load_settings
 
+MODULES = {
+    "api": "demail_gateway.api",
+    "worker": "demail_gateway.workers",
+    "inbound": "demail_gateway.inbound",
+    "scheduler": "demail_gateway.workers.periodic",
+}
+"""What the process of each command runs."""
+
 
 def run_module(module: str, *arguments: str) -> None:
     """Becomes `python -m module`: same process id, same environment, so signals and exit codes are its own."""
@@ -20,19 +28,19 @@ def run_api(host: str | None, port: int | None) -> None:
     for name, value in (("DEMAIL_API_HOST", host), ("DEMAIL_API_PORT", port)):
         if value is not None:
             os.environ[name] = str(value)
-    run_module("demail_gateway.api")
+    run_module(MODULES["api"])
 
 
 def run_worker() -> None:
-    run_module("demail_gateway.workers")
+    run_module(MODULES["worker"])
 
 
 def run_inbound() -> None:
-    run_module("demail_gateway.inbound")
+    run_module(MODULES["inbound"])
 
 
 def run_scheduler() -> None:
-    run_module("demail_gateway.workers.periodic")
+    run_module(MODULES["scheduler"])
 
 
 def run_migrate() -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from demail_gateway.bootstrap.command_line import administration
 from demail_gateway.bootstrap.offline import fingerprint_of, new_identity
 from demail_gateway.bootstrap.schema import migrate
 from demail_gateway.cli.places import Servers
+from demail_gateway.cli.processes import MODULES
 from demail_gateway.cli.rest import Rest
 from demail_gateway.cli.sandbox_client import SandboxFacts, certificate_for
 from demail_gateway.cli.seed import Seeded, Wanted, take_on
@@ -34,7 +36,6 @@ from demail_gateway.settings import Settings, load_settings
 Step = Callable[[str], None]
 """Told, in German, what is being done."""
 
-PROCESSES = ("api", "worker", "inbound", "scheduler")
 DOMAINS = ("de-mail.de", "sandbox.de-mail.de")
 """The trust list of the sandbox connection: the common De-Mail domain, below it the provider's own (CO-2)."""
 SHORT_WAITS = {
@@ -61,7 +62,8 @@ class Running:
     sandbox: SandboxFacts
     servers: Servers
     connection_id: str
-    crls: Path
+    variables: Mapping[str, str]
+    """Settings of the gateway's processes, for commands beside them; secrets are files."""
 
     def operator(self) -> Rest:
         return Rest(self.base_url, self.operator_id, self.operator_secret)
@@ -93,9 +95,15 @@ class Stack:
         try:
             await self.supervisor.__aexit__(kind, error, trace)
         finally:
-            if self._servers is not None:
-                await self._servers.stop()
-            shutil.rmtree(self.directory, ignore_errors=True)
+            # an impatient third Ctrl-C must not leave keys and data behind; what is left takes a moment
+            before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                if self._servers is not None:
+                    await self._servers.stop()
+            finally:
+                shutil.rmtree(self.directory, ignore_errors=True)
+                for each, handler in before.items():
+                    signal.signal(each, handler)
 
     async def start(self) -> Running:
         """Everything up, tenants taken on.
@@ -132,7 +140,7 @@ class Stack:
             sandbox=sandbox,
             servers=servers,
             connection_id=connection_id,
-            crls=self.directory,
+            variables=variables,
         )
 
     async def _take_on(
@@ -186,10 +194,11 @@ class Stack:
             "inbound": lambda: listens(inbound_port),
             "scheduler": alive("scheduler"),
         }
-        for name in PROCESSES:
+        for name in MODULES:
             sign = self.directory / f"{name}.alive"
             own = {**environment, "DEMAIL_HEARTBEAT_FILE": str(sign)}
-            self.supervisor.add(name, [sys.executable, "-m", "demail_gateway", name], own, ready[name], sign=sign)
+            # the module itself: the command would only load the command line before becoming it
+            self.supervisor.add(name, [sys.executable, "-m", MODULES[name]], own, ready[name], sign=sign)
 
     def _child_environment(self) -> dict[str, str]:
         """What a child needs of our environment; none of our variables, which would reach it twice.
