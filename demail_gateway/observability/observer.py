@@ -18,6 +18,7 @@ _LEVELS: dict[str, int] = {
     "scanner_none": logging.WARNING,
     "hand_over_uncertain": logging.WARNING,
     "hand_over_held": logging.ERROR,
+    "hand_over_unsettled": logging.ERROR,
     "compose_failed": logging.ERROR,
     "provider_for_tests": logging.WARNING,
     "peer_refused": logging.WARNING,
