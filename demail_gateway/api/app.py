@@ -117,7 +117,10 @@ def _answer_errors(app: FastAPI) -> None:
         """What the router itself refuses: no such path, no such method."""
         assert isinstance(error, HTTPException)
         code = _ROUTING.get(error.status_code, "internal" if error.status_code >= 500 else "invalid-request")
-        return problem_response(Problem(code, headers=dict(error.headers or {})), request)
+        headers = dict(error.headers or {})
+        if "GET" in headers.get("Allow", "").split(", "):
+            headers["Allow"] += ", HEAD"  # answered at the edge
+        return problem_response(Problem(code, headers=headers), request)
 
     app.add_exception_handler(DemailError, known)
     app.add_exception_handler(Problem, known)

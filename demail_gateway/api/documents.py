@@ -20,7 +20,7 @@ class AnswerBody(BaseModel):
 class ProblemItem(AnswerBody):
     pointer: str = Field(description="JSON pointer into the request (RFC 6901); empty for the whole")
     code: str
-    rule: str
+    rule: str | None = Field(description="Number of the rule; null where the form of the request is at fault")
     detail: str
 
 
@@ -95,7 +95,9 @@ class MessageDocument(AnswerBody):
     cc: list[str]
     bcc: list[str]
     subject: str
-    size_bytes: int = Field(description="Outbound: sum of the decoded parts (MF-17); inbound: octets as received")
+    size_bytes: int = Field(
+        description="Outbound: net, sum of the decoded parts (MF-17), known at once; inbound: gross, octets as received"
+    )
     options: OptionsDocument
     profile: str | None
     signed: bool
@@ -143,8 +145,11 @@ class ForecastDocument(AnswerBody):
     """What the submission would become (dry_run=true)."""
 
     dry_run: bool
-    net_bytes: int
-    size_bytes: int = Field(description="As transmitted, estimated from above")
+    net_bytes: int = Field(description="Sum of the decoded parts (MF-17): `size_bytes` of the message once it is sent")
+    size_bytes: int = Field(
+        description="Octets of the largest copy after encoding, as handed to the provider: exact without S/MIME,"
+        " signature and encryption are estimated"
+    )
     account_id: str | None
     connection_id: str | None
     account_holder: str

@@ -41,15 +41,20 @@ class Edge:
         started_at = time.perf_counter()
         request_id = self._identify(scope)
         status: list[int] = []
+        # HEAD is GET without its content (RFC 9110 §9.3.2), on every path that has a GET
+        is_head = scope["method"] == "HEAD"
+        asked = {**scope, "method": "GET"} if is_head else scope
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status.append(message["status"])
                 _mark(message, request_id)
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
-            await self._app(scope, receive, send_marked)
+            await self._app(asked, receive, send_marked)
         except ClientDisconnect:
             log.info("client_gone")
         except Exception as error:  # the edge of the process: whatever it is, the caller learns that it failed, not why
@@ -57,7 +62,8 @@ class Edge:
             if not status:
                 await problem_response(error, Request(scope))(scope, receive, send_marked)
         finally:
-            self._report(scope, status[0] if status else 499, time.perf_counter() - started_at)
+            answered = status[0] if status else 499
+            self._report(asked, _method(scope), answered, time.perf_counter() - started_at)
 
     def _identify(self, scope: Scope) -> str:
         """Binds trace and request id for the log; a caller's trace is continued, its request id echoed."""
@@ -71,12 +77,12 @@ class Edge:
         bind(request_id=request_id, trace_id=trace_id)
         return request_id
 
-    def _report(self, scope: Scope, status: int, seconds: float) -> None:
+    def _report(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.requests_s.labels(_method(scope), route, str(status)).observe(seconds)
+        self._metrics.requests_s.labels(method, route, str(status)).observe(seconds)
         if route not in _QUIET and _gate.isEnabledFor(logging.INFO):
             facts: dict[str, Any] = scope.get("demail.facts", {})
-            log.info("request", method=_method(scope), route=route, status=status, seconds=round(seconds, 6), **facts)
+            log.info("request", method=method, route=route, status=status, seconds=round(seconds, 6), **facts)
 
 
 def note(request: Request, **facts: object) -> None:

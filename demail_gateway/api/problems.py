@@ -146,11 +146,11 @@ def _texts(entry: Entry, problem: Problem, head: Violation | None, language: Lan
     return title, entry.detail_de if german else entry.detail_en
 
 
-def _item(violation: Violation, language: Language) -> dict[str, str]:
+def _item(violation: Violation, language: Language) -> dict[str, str | None]:
     return {
         "pointer": violation.pointer,
         "code": violation.code,
-        "rule": violation.rule,
+        "rule": violation.rule or None,
         "detail": violation.detail_de if language == "de" else violation.detail_en,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,7 +13,6 @@ from starlette.responses import Response
 from demail_gateway.application.ports import EventView, EvidenceView, MessageView, Page, RecipientView, UploadFacts
 from demail_gateway.application.submit import Forecast
 from demail_gateway.core.delivery_facts import Clocks
-from demail_gateway.core.entity import transmitted_size
 from demail_gateway.core.options import OPTION_NAMES, SendOptions
 from demail_gateway.core.vocabulary import ConfirmationKind, Direction
 from demail_gateway.tenancy.identifiers import Prefix, format_id
@@ -38,11 +37,6 @@ def moment(at: datetime | None) -> str | None:
 
 def listed(page: Page[T], item: Callable[[T], Json]) -> Json:
     return {"items": [item(each) for each in page.items], "next_cursor": page.next_cursor}
-
-
-def all_listed(items: Iterable[T], item: Callable[[T], Json]) -> Json:
-    """A list that is never cut."""
-    return {"items": [item(each) for each in items], "next_cursor": None}
 
 
 def message(view: MessageView) -> Json:
@@ -139,14 +133,11 @@ def upload(facts: UploadFacts) -> Json:
 def forecast(result: Forecast) -> Json:
     """What a submission would become: sizes, copies, and the proofs to expect with their times (SND-51)."""
     plan, context = result.plan, result.context
-    text, html = ((part or "").encode("utf-8") for part in (plan.text, plan.html))
-    sizes = [each.size_bytes for each in result.attachments]
-    size = transmitted_size(len(text), len(html), sizes, signed=plan.sign, encrypted=plan.encrypt)
     recipients = [each for copy in plan.copies for each in copy.envelope]
     return {
         "dry_run": True,
         "net_bytes": plan.net_size_bytes,
-        "size_bytes": size,
+        "size_bytes": result.size_bytes,
         "account_id": _id(Prefix.ACCOUNT, context.account_id),
         "connection_id": _id(Prefix.CONNECTION, context.connection_id),
         "account_holder": context.account_holder,

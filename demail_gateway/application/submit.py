@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from demail_gateway.application.forecast import transmitted_bytes
 from demail_gateway.application.once import Answer, first_answer
 from demail_gateway.application.ports import (
     AcceptResult,
@@ -28,7 +30,7 @@ from demail_gateway.application.ports import (
 from demail_gateway.application.situation import Situations
 from demail_gateway.application.submission import Submission, Uploaded, facts_of, first_view, new_attachment
 from demail_gateway.application.wake import WakeUps
-from demail_gateway.core.draft import AttachmentFacts, Plan, SenderSituation, examine
+from demail_gateway.core.draft import Plan, SenderSituation, examine
 from demail_gateway.core.errors import Conflict, DemailError, RuleViolation, Violation
 from demail_gateway.core.vocabulary import RecipientKind
 from demail_gateway.tenancy.identifiers import uuid7
@@ -44,7 +46,8 @@ class Forecast:
 
     plan: Plan
     context: SenderContext
-    attachments: tuple[AttachmentFacts, ...]
+    size_bytes: int
+    """Of its largest copy after encoding; see `transmitted_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,9 @@ class Submit:
         now = self._clock()
         context, situation = await self.situations.read(scope, submission.draft.sender, now)
         prepared = await self._prepared(scope, submission, context, situation)
-        facts = tuple(AttachmentFacts(a.filename, a.content_type, a.size_bytes) for a in prepared.attachments)
-        return Forecast(prepared.plan, context, facts)
+        message = self._new_message(scope, prepared, submission, now)
+        size_bytes = await asyncio.to_thread(transmitted_bytes, message, context.account_holder)
+        return Forecast(prepared.plan, context, size_bytes)
 
     async def cancel(self, scope: TenantScope, message_id: UUID) -> MessageView:
         """The message, withdrawn before hand-over (SND-40). Raises NotFound, Conflict('not-cancellable')."""

@@ -92,29 +92,6 @@ def enveloped(cms_der: bytes, smime_type: str) -> bytes:
     return head.encode("ascii") + _base64_lines(cms_der)
 
 
-def transmitted_size(
-    text_bytes: int,
-    html_bytes: int,
-    attachment_sizes: Sequence[int],
-    *,
-    header_bytes: int = 64 * 1024,
-    signed: bool = True,
-    encrypted: bool = False,
-) -> int:
-    """Upper bound of the octets of the whole message as transmitted, before it is composed (MF-17).
-
-    Text sizes are those of UTF-8 with CRLF as line end. `header_bytes` bounds the header section, where every
-    recipient stands twice.
-    """
-    size = sum(base64_size(part) + _PART_OVERHEAD_BYTES for part in (text_bytes, html_bytes, *attachment_sizes))
-    size += _PART_OVERHEAD_BYTES
-    if signed:
-        size += base64_size(_CMS_OVERHEAD_BYTES) + _PART_OVERHEAD_BYTES
-    if encrypted:
-        size = base64_size(size + _CMS_OVERHEAD_BYTES) + _PART_OVERHEAD_BYTES
-    return size + header_bytes
-
-
 _Pieces = Sequence[bytes | memoryview]
 
 _TOKEN = re.compile(r"[A-Za-z0-9]{1,60}")
@@ -129,11 +106,6 @@ _MAX_CONTENT_TYPE_CHARS = 255
 _MAX_QUOTED_CHARS = 50
 """Of a file name in one quoted string; longer ones are written in sections (RFC 2231 §3)."""
 _SECTION_CHARS = 54
-
-# a file name of 255 characters takes 3060 octets percent-encoded, in 60 sections with their names
-_PART_OVERHEAD_BYTES = 5 * 1024
-# a signature with a chain of certificates; recipients' key packages
-_CMS_OVERHEAD_BYTES = 64 * 1024
 
 _PRINTABLE = bytes([0x0D, 0x0A, *range(0x20, 0x7F)])
 _LINE_CHARS = 76

@@ -15,7 +15,6 @@ from demail_gateway.core.entity import (
     build_entity,
     enveloped,
     multipart_signed,
-    transmitted_size,
 )
 from demail_gateway.core.errors import ComposeFailed
 from demail_gateway.core.header import fold
@@ -31,7 +30,6 @@ __all__ = [
     "build_entity",
     "enveloped",
     "multipart_signed",
-    "transmitted_size",
 ]
 
 MAX_PRIVATE_ID_CHARS = 1024

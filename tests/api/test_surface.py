@@ -62,7 +62,7 @@ async def test_unknown_paths_and_methods_are_problems_too(gateway: Gateway) -> N
     missing = await gateway.http.get("/v2/x", headers={"Accept-Language": "en"})
     assert (missing.status_code, missing.json()["code"], missing.json()["title"]) == (404, "not-found", "Not found")
     wrong = await gateway.http.delete("/livez")
-    assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "method-not-allowed", "GET")
+    assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "method-not-allowed", "GET, HEAD")
     assert (await gateway.http.get("/v1/operator/tenants/")).status_code == 404
 
 

@@ -158,9 +158,7 @@ async def test_foreign_account_is_not_found(
 
 
 @pytest.mark.clause("SND-16", "ADR-71")
-async def test_only_accounts_of_public_bodies_are_entitled_to_retrieval(
-    gateway: Gateway, elbtal: Tenant
-) -> None:
+async def test_only_accounts_of_public_bodies_are_entitled_to_retrieval(gateway: Gateway, elbtal: Tenant) -> None:
     administration, entitled = gateway.administration, {"retrieval_entitlement": True}
     await administration.change_tenant(OPERATOR, elbtal.id, {"public_body": False}, NOW)
     assert [each.retrieval_entitlement for each in await administration.accounts(OPERATOR, elbtal.id)] == [False]

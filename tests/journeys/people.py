@@ -96,11 +96,11 @@ class Application:
         return until(lambda: self.message(message_id), lambda seen: seen["state"] in (states or FINAL))
 
     def evidence(self, message_id: str) -> list[Json]:
-        items: list[Json] = self.get(f"messages/{message_id}/evidence")["items"]
+        items: list[Json] = self.get(f"messages/{message_id}/evidence?limit=200")["items"]
         return items
 
     def events(self, message_id: str) -> list[str]:
-        return [event["type"] for event in self.get(f"messages/{message_id}/events")["items"]]
+        return [event["type"] for event in self.get(f"messages/{message_id}/events?limit=200")["items"]]
 
     def inbox_item(self, subject: str) -> Json:
         """The inbound De-Mail with this subject, once it is there."""

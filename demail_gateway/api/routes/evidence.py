@@ -9,7 +9,8 @@ from starlette.responses import Response
 from demail_gateway.api import render
 from demail_gateway.api.access import EvidenceReader
 from demail_gateway.api.documents import EvidenceList
-from demail_gateway.api.fields import id_in_path
+from demail_gateway.api.fields import Cursor, id_in_path
+from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import TENANT
 from demail_gateway.api.ranges import content_response
 from demail_gateway.api.requests import services_of as services
@@ -19,11 +20,13 @@ router = APIRouter(prefix=TENANT, tags=["evidence"])
 
 
 @router.get("/messages/{message_id}/evidence", summary="Proofs of a message", responses={200: {"model": EvidenceList}})
-async def list_evidence(request: Request, scope: EvidenceReader, message_id: str) -> Response:
+async def list_evidence(
+    request: Request, scope: EvidenceReader, message_id: str, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
     """Each with kind, recipient, times, verdict and the report of its verification."""
     uuid = id_in_path(Prefix.MESSAGE, message_id)
     found = await services(request).read.evidence(scope, uuid)
-    return render.json_response(render.all_listed(found, render.evidence))
+    return page_response(request, found, render.evidence, limit, cursor)
 
 
 @router.get(

@@ -12,6 +12,7 @@ from demail_gateway.api import render
 from demail_gateway.api.access import InboxReader
 from demail_gateway.api.documents import MessageList
 from demail_gateway.api.fields import Cursor, Line, Moment
+from demail_gateway.api.paging import LIMIT, Limit
 from demail_gateway.api.paths import TENANT
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.routes.messages import shown_to
@@ -29,7 +30,7 @@ async def list_inbox(
     mailbox: Annotated[Line, Query(max_length=253)] | None = None,
     created_after: Moment | None = None,
     created_before: Moment | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Limit = LIMIT,
     cursor: Cursor | None = None,
 ) -> Response:
     """Persönlich messages show without `inbox:private` only that they exist (SND-91)."""

@@ -17,6 +17,7 @@ from demail_gateway.api.documents import EventList, ForecastDocument, MessageDoc
 from demail_gateway.api.edge import note
 from demail_gateway.api.fields import Cursor, Line, Moment, id_in_path
 from demail_gateway.api.openapi import takes
+from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import TENANT
 from demail_gateway.api.problems import Problem, invalid
 from demail_gateway.api.requests import answer_response, idempotency_key, parse_json, read_body, require_media_type
@@ -104,7 +105,7 @@ async def list_messages(
     reference: Annotated[Line, Query(max_length=1024)] | None = None,
     created_after: Moment | None = None,
     created_before: Moment | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Limit = LIMIT,
     cursor: Cursor | None = None,
 ) -> Response:
     """Repeated `state` means or. Without `direction` those the token may read."""
@@ -132,9 +133,12 @@ async def cancel(request: Request, scope: Sender, message_id: str) -> Response:
 
 
 @router.get("/messages/{message_id}/events", summary="History, oldest first", responses={200: {"model": EventList}})
-async def read_events(request: Request, scope: MessageReader, message_id: str) -> Response:
+async def read_events(
+    request: Request, scope: MessageReader, message_id: str, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
     uuid = id_in_path(Prefix.MESSAGE, message_id)
-    return render.json_response(render.all_listed(await services(request).read.events(scope, uuid), render.event))
+    found = await services(request).read.events(scope, uuid)
+    return page_response(request, found, render.event, limit, cursor)
 
 
 def shown_to(scope: TenantScope) -> Any:

@@ -22,8 +22,9 @@ from demail_gateway.api.documents import (
     SenderDocument,
     SenderList,
 )
-from demail_gateway.api.fields import id_in_path, only
+from demail_gateway.api.fields import Cursor, id_in_path, only
 from demail_gateway.api.openapi import takes
+from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
@@ -66,9 +67,11 @@ async def create_client(request: Request, scope: Operator, tenant_id: str) -> Re
 
 
 @router.get("/tenants/{tenant_id}/clients", summary="Clients", responses={200: {"model": ClientList}})
-async def list_clients(request: Request, scope: Operator, tenant_id: str) -> Response:
+async def list_clients(
+    request: Request, scope: Operator, tenant_id: str, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
     found = await services(request).register.clients(scope, id_in_path(Prefix.TENANT, tenant_id))
-    return render.json_response(render.all_listed(found, _client))
+    return page_response(request, found, _client, limit, cursor)
 
 
 @router.get(
@@ -100,9 +103,11 @@ async def change_client(request: Request, scope: Operator, tenant_id: str, clien
 
 
 @router.get("/tenants/{tenant_id}/senders", summary="The sender matrix", responses={200: {"model": SenderList}})
-async def list_senders(request: Request, scope: Operator, tenant_id: str) -> Response:
+async def list_senders(
+    request: Request, scope: Operator, tenant_id: str, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
     found = await services(request).administer.senders(scope, id_in_path(Prefix.TENANT, tenant_id))
-    return render.json_response(render.all_listed(found, _sender))
+    return page_response(request, found, _sender, limit, cursor)
 
 
 @router.put(
@@ -156,9 +161,11 @@ async def request_key(request: Request, scope: Operator, tenant_id: str) -> Resp
 
 
 @router.get("/tenants/{tenant_id}/keys", summary="Keys", responses={200: {"model": KeyList}})
-async def list_keys(request: Request, scope: Operator, tenant_id: str) -> Response:
+async def list_keys(
+    request: Request, scope: Operator, tenant_id: str, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
     found = await services(request).certify.keys(scope, id_in_path(Prefix.TENANT, tenant_id))
-    return render.json_response(render.all_listed(found, _key))
+    return page_response(request, found, _key, limit, cursor)
 
 
 @router.get("/tenants/{tenant_id}/keys/{key_id}", summary="One key", responses={200: {"model": KeyDocument}})

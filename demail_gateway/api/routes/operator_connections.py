@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -14,6 +14,7 @@ from demail_gateway.api.access import Operator
 from demail_gateway.api.documents import ConnectionDocument, ConnectionList, JournalList
 from demail_gateway.api.fields import Cursor, id_in_path, only
 from demail_gateway.api.openapi import takes
+from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
@@ -44,8 +45,11 @@ async def create_connection(request: Request, scope: Operator) -> Response:
 
 
 @router.get("/connections", summary="Connections", responses={200: {"model": ConnectionList}})
-async def list_connections(request: Request, scope: Operator) -> Response:
-    return render.json_response(render.all_listed(await services(request).administer.connections(scope), _connection))
+async def list_connections(
+    request: Request, scope: Operator, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
+    found = await services(request).administer.connections(scope)
+    return page_response(request, found, _connection, limit, cursor)
 
 
 @router.get("/connections/{connection_id}", summary="One connection", responses={200: {"model": ConnectionDocument}})
@@ -73,7 +77,7 @@ async def read_journal(
     request: Request,
     scope: Operator,
     tenant: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Limit = LIMIT,
     cursor: Cursor | None = None,
 ) -> Response:
     uuid = None if tenant is None else id_in_path(Prefix.TENANT, tenant)

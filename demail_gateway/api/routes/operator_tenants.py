@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +20,7 @@ from demail_gateway.api.documents import (
 )
 from demail_gateway.api.fields import Cursor, id_in_path, only
 from demail_gateway.api.openapi import takes
+from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
@@ -62,7 +63,7 @@ async def create_tenant(request: Request, scope: Operator) -> Response:
 async def list_tenants(
     request: Request,
     scope: Operator,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Limit = LIMIT,
     cursor: Cursor | None = None,
 ) -> Response:
     page = await services(request).administer.tenants(scope, limit, cursor)
@@ -143,9 +144,11 @@ async def create_account(request: Request, scope: Operator, tenant_id: str) -> R
 
 
 @router.get("/tenants/{tenant_id}/accounts", summary="Accounts", responses={200: {"model": AccountList}})
-async def list_accounts(request: Request, scope: Operator, tenant_id: str) -> Response:
+async def list_accounts(
+    request: Request, scope: Operator, tenant_id: str, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
     found = await services(request).administer.accounts(scope, id_in_path(Prefix.TENANT, tenant_id))
-    return render.json_response(render.all_listed(found, _account))
+    return page_response(request, found, _account, limit, cursor)
 
 
 @router.get(
@@ -199,9 +202,11 @@ async def read_address(request: Request, scope: Operator, tenant_id: str, addres
 
 
 @router.get("/tenants/{tenant_id}/addresses", summary="Addresses", responses={200: {"model": AddressList}})
-async def list_addresses(request: Request, scope: Operator, tenant_id: str) -> Response:
+async def list_addresses(
+    request: Request, scope: Operator, tenant_id: str, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
     found = await services(request).administer.addresses(scope, id_in_path(Prefix.TENANT, tenant_id))
-    return render.json_response(render.all_listed(found, _address))
+    return page_response(request, found, _address, limit, cursor)
 
 
 def _address_location(tenant_id: str, record: AddressRecord) -> str:
