@@ -41,7 +41,7 @@ SIGNER = ROOT.issue(
     ],
 )
 async def test_only_named_signers_count_where_any_are_named(named: dict[str, Any], findings: tuple[str, ...]) -> None:
-    tools_for = ConnectionTools(FakeInstallation())  # type: ignore[arg-type]
+    tools_for = ConnectionTools(FakeInstallation())
     profile = {
         "smtp": {"host": "provider.test", "tls": "none"},
         "domains": ["de-mail.de"],
