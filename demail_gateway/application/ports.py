@@ -968,10 +968,6 @@ class Installation(Protocol):
 
     async def signing_material(self, tenant_id: UUID, purpose: str) -> SigningMaterial | None: ...
 
-    async def decryption_material(self, tenant_id: UUID) -> tuple[SigningMaterial, ...]:
-        """Active and retired S/MIME keys of the tenant."""
-        ...
-
     async def store_crl(
         self,
         issuer_sha256: str,

@@ -55,10 +55,6 @@ class Part:
     defects: tuple[str, ...] = ()
     """``mime-depth-limit``, ``mime-parts-limit``, ``mime-no-boundary``, ``mime-not-closed``."""
 
-    @property
-    def is_multipart(self) -> bool:
-        return self.content_type.startswith("multipart/")
-
     def decode(self) -> bytes:
         """The content without its transfer encoding, as far as it can be decoded; never raises."""
         octets = bytes(self.raw)

@@ -31,14 +31,6 @@ def parse_traceparent(value: str | None) -> Trace | None:
     return Trace(match[1], match[2], bool(int(match[3], 16) & 1))
 
 
-def make_traceparent(trace_id: str, parent_id: str) -> str:
-    """The header for the next hop, sampled. Raises ValueError when an id has not the right form."""
-    value = f"00-{trace_id}-{parent_id}-01"
-    if parse_traceparent(value) is None:
-        raise ValueError("trace or parent id malformed")
-    return value
-
-
 def new_trace_id(random: bytes) -> str:
     """A trace id from 16 random octets. Raises ValueError for fewer, or when all are zero."""
     trace_id = random[:16].hex()

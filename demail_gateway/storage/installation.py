@@ -41,11 +41,18 @@ class PostgresInstallation:
         return tuple(read_connection(row) for row in await self._rows(query))
 
     async def signing_material(self, tenant_id: UUID, purpose: str) -> SigningMaterial | None:
-        found = await self._material(tenant_id, purpose, ("active",))
-        return found[0] if found else None
-
-    async def decryption_material(self, tenant_id: UUID) -> tuple[SigningMaterial, ...]:
-        return await self._material(tenant_id, "smime", ("active", "retired"))
+        """The newest active key that is certified. Raises KeyUnavailable."""
+        key = tenant_key.c
+        query = (
+            select(key.id, key.sealed_pkcs8, key.dek, key.certificate_der, key.chain)
+            .where(key.tenant_id == tenant_id, key.purpose == purpose, key.state == "active")
+            .where(key.certificate_der.is_not(None))
+            .order_by(key.created_at.desc(), key.id.desc())
+            .limit(1)
+        )
+        async with tenant_transaction(self._engine, tenant_id) as database:
+            row = (await database.execute(query)).one_or_none()
+        return None if row is None else _material(await self._keys.of(tenant_id, [row.dek]), row)
 
     async def store_crl(
         self,
@@ -93,22 +100,6 @@ class PostgresInstallation:
             async with self._engine.connect() as database:
                 rows: Sequence[Mapping[Any, Any]] = (await database.execute(query)).mappings().all()
                 return rows
-
-    async def _material(self, tenant_id: UUID, purpose: str, states: Sequence[str]) -> tuple[SigningMaterial, ...]:
-        """Certified keys in these states, the newest first. Raises KeyUnavailable."""
-        key = tenant_key.c
-        query = (
-            select(key.id, key.sealed_pkcs8, key.dek, key.certificate_der, key.chain)
-            .where(key.tenant_id == tenant_id, key.purpose == purpose, key.state.in_(states))
-            .where(key.certificate_der.is_not(None))
-            .order_by(key.created_at.desc(), key.id.desc())
-        )
-        async with tenant_transaction(self._engine, tenant_id) as database:
-            rows = (await database.execute(query)).all()
-        if not rows:
-            return ()
-        keys = await self._keys.of(tenant_id, [row.dek for row in rows])
-        return tuple(_material(keys, row) for row in rows)
 
 
 def _material(keys: TenantKeys, row: Any) -> SigningMaterial:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from cryptography import x509
@@ -108,11 +108,6 @@ def read_pem_bundle(pem: bytes) -> tuple[bytes, ...]:
         return (pem,)
     blocks = [block.partition(_PEM_END)[0] for block in pem.split(_PEM_BEGIN)[1:]]
     return tuple(_pem_block(block) for block in blocks)
-
-
-def to_pem_bundle(certificates: Iterable[bytes]) -> bytes:
-    """PEM bundle of DER certificates."""
-    return b"".join(der_to_pem(der) for der in certificates)
 
 
 def make_csr(

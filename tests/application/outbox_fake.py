@@ -270,9 +270,6 @@ class FakeInstallation:
         self.asked += 1
         return self.material
 
-    async def decryption_material(self, tenant_id: UUID) -> tuple[SigningMaterial, ...]:
-        return ()
-
     async def store_crl(self, *args: object) -> None: ...
 
     async def crls(self) -> tuple[bytes, ...]:

@@ -43,7 +43,6 @@ async def test_requested_key_signs_nothing(gateway: Gateway, elbtal: Tenant) -> 
     assert await gateway.administration.keys(OPERATOR, elbtal.id) == (key,)
     assert await gateway.administration.key_material(OPERATOR, elbtal.id, key.id) == material(1)
     assert await gateway.installation.signing_material(elbtal.id, "smime") is None
-    assert await gateway.installation.decryption_material(elbtal.id) == ()
 
 
 async def test_certified_key_signs(gateway: Gateway, elbtal: Tenant) -> None:
@@ -58,7 +57,7 @@ async def test_certified_key_signs(gateway: Gateway, elbtal: Tenant) -> None:
     assert await gateway.installation.signing_material(elbtal.id, "another purpose") is None
 
 
-async def test_new_key_retires_the_former_one_which_goes_on_decrypting(gateway: Gateway, elbtal: Tenant) -> None:
+async def test_new_key_retires_the_former_one_which_is_kept(gateway: Gateway, elbtal: Tenant) -> None:
     former, key = await make_key(gateway, elbtal.id, 1), await make_key(gateway, elbtal.id, 2)
     for each in (former, key):
         await install(gateway, elbtal.id, each.id)
@@ -66,8 +65,8 @@ async def test_new_key_retires_the_former_one_which_goes_on_decrypting(gateway: 
     signing = await gateway.installation.signing_material(elbtal.id, "smime")
     assert signing is not None
     assert signing.key_id == key.id
-    decrypting = await gateway.installation.decryption_material(elbtal.id)
-    assert [(each.key_id, each.pkcs8) for each in decrypting] == [(key.id, material(2)), (former.id, material(1))]
+    # its private key is still there, for what was encrypted for it
+    assert await gateway.administration.key_material(OPERATOR, elbtal.id, former.id) == material(1)
 
 
 async def test_active_key_takes_a_new_certificate(gateway: Gateway, elbtal: Tenant) -> None:
@@ -103,7 +102,6 @@ async def test_key_needs_a_tenant(gateway: Gateway) -> None:
     with pytest.raises(NotFound):
         await make_key(gateway, NOBODY)
     assert await gateway.installation.signing_material(NOBODY, "smime") is None
-    assert await gateway.installation.decryption_material(NOBODY) == ()
 
 
 # --- connections

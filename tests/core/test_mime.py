@@ -80,7 +80,6 @@ def test_parts_of_the_confirmation_vector_are_found() -> None:
 def test_message_without_mime_fields_is_plain_text() -> None:
     (part,) = parts_of(b"Subject: x\r\n\r\nHallo")
     assert (part.path, part.content_type, part.encoding, part.decode()) == ("", "text/plain", "7bit", b"Hallo")
-    assert not part.is_multipart
 
 
 def body(*lines: bytes, kind: bytes = b"multipart/mixed; boundary=b") -> bytes:

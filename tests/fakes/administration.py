@@ -307,20 +307,17 @@ class MemoryInstallation:
         return tuple(self._world.connections.values())
 
     async def signing_material(self, tenant_id: UUID, purpose: str) -> SigningMaterial | None:
-        found = self._material(tenant_id, purpose, "active")
+        found = self._material(tenant_id, purpose)
         return found[0] if found else None
 
-    async def decryption_material(self, tenant_id: UUID) -> tuple[SigningMaterial, ...]:
-        return self._material(tenant_id, "smime", "active", "retired")
-
-    def _material(self, tenant_id: UUID, purpose: str, *states: str) -> tuple[SigningMaterial, ...]:
+    def _material(self, tenant_id: UUID, purpose: str) -> tuple[SigningMaterial, ...]:
         """The newest first."""
         mine = [key for key in self._world.keys.values() if (key.tenant_id, key.purpose) == (tenant_id, purpose)]
         mine.sort(key=lambda key: (key.created_at, key.id), reverse=True)
         return tuple(
             SigningMaterial(key.id, self._world.material[key.id], key.certificate_der, key.chain)
             for key in mine
-            if key.state in states and key.certificate_der is not None
+            if key.state == "active" and key.certificate_der is not None
         )
 
     async def store_crl(

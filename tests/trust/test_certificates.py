@@ -22,7 +22,6 @@ from demail_gateway.trust.certificates import (
     public_key_of,
     read_certificate,
     read_pem_bundle,
-    to_pem_bundle,
 )
 from demail_gateway.trust.keys import SoftwareSigner, generate_key
 
@@ -97,7 +96,7 @@ def test_point_outside_the_curve_is_malformed(signer_of: SignerOf) -> None:
 
 def test_bundle_keeps_order_and_ignores_text(signer_of: SignerOf, authority: TestAuthority) -> None:
     ders = (signer_of("p256").certificate_der, authority.certificate_der)
-    bundle = b"issued for tests\n" + to_pem_bundle(ders)
+    bundle = b"issued for tests\n" + b"".join(map(der_to_pem, ders))
     assert read_pem_bundle(bundle) == ders
     assert read_pem_bundle(ders[0]) == ders[:1]
     assert pem_to_der(der_to_pem(ders[1])) == ders[1]

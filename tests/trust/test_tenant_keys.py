@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from demail_gateway.application.ports import SigningMaterial
 from demail_gateway.core.errors import Conflict, KeyUnavailable
 from demail_gateway.trust.authority import Profile, TestAuthority
-from demail_gateway.trust.certificates import der_to_pem, read_certificate, to_pem_bundle
+from demail_gateway.trust.certificates import der_to_pem, read_certificate
 from demail_gateway.trust.cms import decrypt, verify_detached
 from demail_gateway.trust.keys import SoftwareSigner, load_pkcs8, to_pkcs8
 from demail_gateway.trust.package_signer import InstallationSigner
@@ -103,7 +103,7 @@ def test_installation_signs_manifests_and_shows_its_status(
 ) -> None:
     holder = signer_of("p256", Profile.INSTALLATION)
     key_pem = holder.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    bundle = to_pem_bundle([holder.certificate_der, authority.certificate_der])
+    bundle = der_to_pem(holder.certificate_der) + der_to_pem(authority.certificate_der)
     crls: list[bytes] = []
     signer = InstallationSigner(key_pem, bundle, lambda: tuple(crls))
     assert verify_detached(signer.sign(b"{}", now), b"{}").signers[0].signing_time == now
