@@ -271,6 +271,12 @@ async def _upload(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
     assert await stage.submissions.uploads(elbtal.scope, [facts.id]) == {}
 
 
+async def _discard_upload(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
+    facts = await stage.submissions.upload(elbtal.scope, uuid4(), "n", "a/b", stream(b"x"), 9, None, NOW)
+    await stage.submissions.discard_upload(other.scope, facts.id)
+    assert set(await stage.submissions.uploads(elbtal.scope, [facts.id])) == {facts.id}
+
+
 async def _note_refusal(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
     await stage.submissions.note_refusal(other.scope, ["SND-11"], None, NOW)
     assert await stage.fetch("SELECT tenant_id FROM journal_intake") == [(other.id,)]
@@ -383,6 +389,7 @@ CALLS: dict[type, dict[str, Call]] = {
         "replay": _replay,
         "upload": _upload,
         "uploads": _upload,
+        "discard_upload": _discard_upload,
         "cancel": _cancel,
         "note_refusal": _note_refusal,
     },
