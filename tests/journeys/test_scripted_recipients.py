@@ -200,6 +200,9 @@ def _ended(story: Story, town: Application, message_id: str) -> Json:
     return until(look, good)
 
 
+FAILED = frozenset({"undeliverable", "infected", "integrity-failed", "conflict"})
+
+
 def test_states_proofs_and_events_are_what_the_guideline_says(
     town: Application, sandbox: Sandbox, sent: dict[str, str], story: Story
 ) -> None:
@@ -211,10 +214,12 @@ def test_states_proofs_and_events_are_what_the_guideline_says(
     # proofs issued anew carry the times of their issue, and the first to come counts: no order follows for them
     _assert_times(recipient, story.times, in_order=story.local != "duplicate-receipt")
     events = town.events(message["id"])
-    assert sorted(set(events) - set(story.also)) == sorted(story.events)
+    # proofs are checked side by side: bad news may overtake the Versandbestätigung, which then moves nobody (SND-44)
+    overtaken = {"recipient.dispatched"} if story.recipient in FAILED else set()
+    assert sorted(set(events) - set(story.also) - overtaken) == sorted(set(story.events) - overtaken)
     assert len(set(events)) == len(events)
     assert events[0] == "message.queued"
-    if "message.completed" in story.events:
+    if "message.completed" in story.events and not overtaken:
         assert events[-1] == "message.completed"
 
 
