@@ -12,6 +12,7 @@ their replies: after it nothing but content ends the transaction, and a refused 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -287,7 +288,10 @@ class _Wire(SMTPProtocol):
     def abort(self) -> None:
         """Closes at once, without waiting for what is still to be sent."""
         if self.transport is not None:
-            cast("asyncio.WriteTransport", self.transport).abort()
+            with contextlib.suppress(
+                AttributeError
+            ):  # Python before 3.11.5 fails over a TLS connection that is gone already
+                cast("asyncio.WriteTransport", self.transport).abort()
 
 
 async def _greet(wire: _Wire, profile: ProviderProfile, tls: ssl.SSLContext | None, local_name: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from ssl import SSLContext, SSLObject
@@ -70,7 +71,10 @@ class HttpListener:
             if tasks := server.server_state.tasks:
                 await asyncio.wait(tasks, timeout=_GRACE_S)
             for connection in list(server.server_state.connections):
-                connection.transport.abort()
+                with contextlib.suppress(
+                    AttributeError
+                ):  # Python before 3.11.5 fails over a TLS connection that is gone already
+                    connection.transport.abort()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -88,7 +92,8 @@ def _welcoming(is_welcome: Callable[[bytes], bool]) -> type[HttpToolsProtocol]:
             certificate = tls.getpeercert(binary_form=True) if tls is not None else None
             super().connection_made(transport)
             if certificate is None or not is_welcome(certificate):
-                transport.abort()
+                with contextlib.suppress(AttributeError):  # as above
+                    transport.abort()
 
     return Welcoming
 

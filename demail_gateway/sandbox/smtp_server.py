@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from ssl import SSLContext, SSLObject
 from typing import Any, Protocol
@@ -127,7 +128,10 @@ class _Submission(SMTP):
     def cut(self) -> None:
         """Ends the connection without a word."""
         if isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
+            with contextlib.suppress(
+                AttributeError
+            ):  # Python before 3.11.5 fails over a TLS connection that is gone already
+                self.transport.abort()
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802  aiosmtpd's name
         """As aiosmtpd's, which reads line by line; a message is read in one piece here (25 MiB: 30 ms, not 3 s)."""
