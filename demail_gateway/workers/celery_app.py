@@ -18,6 +18,8 @@ from demail_gateway.workers.runtime import Build, Runtime
 
 _VISIBILITY_S = 3600
 """Far above the longest turn; a killed worker's rows come back by their leases long before that."""
+_START_AGAIN_S = 1.0
+"""The pause before a child whose start failed tries again."""
 
 
 def create_celery(broker_url: str, *, processes: int = 2, queue: str = QUEUE) -> Celery:
@@ -92,7 +94,8 @@ class Worker:
         )
 
     def _drain(self, tenant_id: str) -> None:
-        assert self._runtime is not None, "a child takes tasks only after it has begun"
+        if self._runtime is None:  # the worker ended before this child had begun; the sweeper gives another turn
+            return
         try:
             self._runtime.drain(UUID(tenant_id))
         except Exception as error:
@@ -100,14 +103,25 @@ class Worker:
             self._failed("work_failed", error)
 
     def _child_begins(self, **_: object) -> None:
+        """Returns only when the services are open or the worker ends: until then Celery gives this child no task.
+
+        An exception would not do: Celery logs what a receiver of its signals raises, and the child would take tasks.
+        """
         self._in_child()
+        while (runtime := self._started()) is None:
+            if self._lifeline.gone_within(_START_AGAIN_S):
+                return
+        self._runtime = runtime
+
+    def _started(self) -> Runtime | None:
         runtime = Runtime(self._build)
         try:
             runtime.start(self._lifeline)
         except Exception as error:
             self._failed("worker_not_started", error)
-            raise
-        self._runtime = runtime
+            runtime.stop()
+            return None
+        return runtime
 
     def _child_ends(self, **_: object) -> None:
         if self._runtime is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from collections.abc import Callable
 
 
@@ -21,6 +22,12 @@ class Lifeline:
         if self._write >= 0:
             os.close(self._write)
             self._write = -1
+
+    def gone_within(self, seconds: float) -> bool:
+        """In a child, before it holds on: waits that long, and ends at once when the main process lets go or is gone."""
+        self.let_go()  # as in `hold_on`
+        readable, _, _ = select.select([self._read], [], [], seconds)
+        return bool(readable)
 
     def hold_on(self, when_gone: Callable[[], None]) -> None:
         """In a child, on its event loop: `when_gone` is called when the main process lets go or is gone."""

@@ -61,10 +61,10 @@ class Running:
 def start(redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
-    def begin(**environment: str) -> Running:
+    def begin(first_event: str = "started", **environment: str) -> Running:
         started.append(Running(redis_url, tmp_path / "log", **environment))
         running = started[-1]
-        running.until(lambda: len(running.events("started")) >= 1)
+        running.until(lambda: len(running.events(first_event)) >= 1)
         return running
 
     yield begin
@@ -111,6 +111,22 @@ async def test_turn_that_fails_does_not_end_the_worker(start: Callable[..., Runn
     worker.until(lambda: len(worker.events("work_failed")) == 1)
     await waker.wake(OTHER)
     worker.until(lambda: len(worker.events("turn_ended")) == 1)
+
+
+async def test_child_whose_start_fails_tries_again_and_takes_its_turns_then(
+    start: Callable[..., Running], waker: RedisWaker
+) -> None:
+    worker = start(FAIL_STARTS="2")
+    await waker.wake(TENANT)
+    worker.until(lambda: len(worker.events("turn_ended")) == 1)
+    assert len(worker.events("worker_not_started")) == 2
+    assert len({event["pid"] for event in worker.events()}) == 1
+
+
+def test_worker_ends_while_its_child_cannot_start(start: Callable[..., Running]) -> None:
+    worker = start("worker_not_started", FAIL_STARTS="1000000")
+    worker.process.terminate()
+    assert worker.process.wait(20) == 0
 
 
 async def test_database_away_is_left_to_the_sweeper(start: Callable[..., Running], waker: RedisWaker) -> None:
@@ -175,7 +191,7 @@ async def test_worker_survives_a_redis_that_goes_and_comes_back_empty(tmp_path: 
     running = Running(url, tmp_path / "log")
     waker = RedisWaker(url, os.urandom, quiet)
     try:
-        running.until(lambda: len(running.events("started")) >= 1)
+        running.until(lambda: len(running.events(first_event)) >= 1)
         await waker.wake(TENANT)
         running.until(lambda: len(running.events("turn_ended")) == 1)
         assert server.pid is not None

@@ -55,7 +55,14 @@ class Turn:
         return self.left > 0
 
 
+failing_starts = int(os.environ.get("FAIL_STARTS", "0"))
+
+
 async def build() -> WorkerServices:
+    global failing_starts
+    if failing_starts:
+        failing_starts -= 1
+        raise ConnectionRefusedError
     turns = RedisWaker(URL, os.urandom, note)
 
     async def close() -> None:
