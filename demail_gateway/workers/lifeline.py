@@ -24,7 +24,7 @@ class Lifeline:
             self._write = -1
 
     def gone_within(self, seconds: float) -> bool:
-        """In a child, before it holds on: waits that long, and ends at once when the main process lets go or is gone."""
+        """In a child, before it holds on: waits that long; true at once when the main process lets go or is gone."""
         self.let_go()  # as in `hold_on`
         readable, _, _ = select.select([self._read], [], [], seconds)
         return bool(readable)

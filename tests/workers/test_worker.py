@@ -191,7 +191,7 @@ async def test_worker_survives_a_redis_that_goes_and_comes_back_empty(tmp_path: 
     running = Running(url, tmp_path / "log")
     waker = RedisWaker(url, os.urandom, quiet)
     try:
-        running.until(lambda: len(running.events(first_event)) >= 1)
+        running.until(lambda: len(running.events("started")) >= 1)
         await waker.wake(TENANT)
         running.until(lambda: len(running.events("turn_ended")) == 1)
         assert server.pid is not None

@@ -55,13 +55,11 @@ class Turn:
         return self.left > 0
 
 
-failing_starts = int(os.environ.get("FAIL_STARTS", "0"))
+failing_starts = iter(range(int(os.environ.get("FAIL_STARTS", "0"))))
 
 
 async def build() -> WorkerServices:
-    global failing_starts
-    if failing_starts:
-        failing_starts -= 1
+    for _ in failing_starts:
         raise ConnectionRefusedError
     turns = RedisWaker(URL, os.urandom, note)
 
