@@ -39,6 +39,7 @@ HOMES: dict[str, set[str]] = {
     "pyhanko_certvalidator": {"trust"},
     "python_multipart": {"api"},
     "redis": {"waking"},  # workers speak to it through Celery
+    "rfc3161_client": {"trust"},
     "rich": {"cli"},
     "signxml": {"trust"},
     "sqlalchemy": {"storage"},
