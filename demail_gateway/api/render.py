@@ -10,7 +10,9 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from demail_gateway.application.ports import EventView, EvidenceView, MessageView, Page, RecipientView, UploadFacts
+from demail_gateway.application.ports.page import Page
+from demail_gateway.application.ports.reading import EventView, EvidenceView, MessageView, RecipientView
+from demail_gateway.application.ports.submissions import UploadFacts
 from demail_gateway.application.submit import Forecast
 from demail_gateway.core.delivery_facts import Clocks
 from demail_gateway.core.options import OPTION_NAMES, SendOptions

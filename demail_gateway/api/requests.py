@@ -16,7 +16,7 @@ from demail_gateway.api.problems import Problem
 from demail_gateway.api.proxies import Proxies
 from demail_gateway.application.authenticate import Caller
 from demail_gateway.application.once import Answer
-from demail_gateway.application.ports import IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.answers import IdempotencyKey, StoredAnswer
 from demail_gateway.application.services import Services
 from demail_gateway.tenancy.scope import OperatorScope, TenantScope
 

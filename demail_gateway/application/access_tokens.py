@@ -11,7 +11,7 @@ from uuid import UUID
 
 import jwt
 
-from demail_gateway.application.ports import ClientRecord
+from demail_gateway.application.ports.clients import ClientRecord
 from demail_gateway.core.errors import Unauthenticated
 from demail_gateway.tenancy.identifiers import Prefix, format_id, parse_id
 from demail_gateway.tenancy.scope import Scope

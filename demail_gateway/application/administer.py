@@ -9,17 +9,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import (
-    AccountRecord,
-    AddressRecord,
-    Administration,
-    CheckProfile,
-    Clock,
-    Connection,
-    Page,
-    Randomness,
-    TenantRecord,
-)
+from demail_gateway.application.ports.administration import AccountRecord, AddressRecord, Administration, TenantRecord
+from demail_gateway.application.ports.connections import CheckProfile, Connection
+from demail_gateway.application.ports.page import Page
+from demail_gateway.application.ports.surroundings import Clock, Randomness
 from demail_gateway.core.address import is_system_local_part, parse_address
 from demail_gateway.core.errors import AddressInvalid, Conflict, NotFound, RuleViolation, Violation
 from demail_gateway.core.options import OPTION_NAMES

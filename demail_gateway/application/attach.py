@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import UUID
 
-from demail_gateway.application.ports import Clock, Randomness, Submissions, UploadFacts
+from demail_gateway.application.ports.submissions import Submissions, UploadFacts
+from demail_gateway.application.ports.surroundings import Clock, Randomness
 from demail_gateway.core.draft import AttachmentFacts, DraftInput
 from demail_gateway.core.draft_content import content_violations
 from demail_gateway.core.errors import NotFound, RuleViolation, StoreUnavailable

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from demail_gateway.application.access_tokens import TokenIssuer
-from demail_gateway.application.ports import Clients, Clock
+from demail_gateway.application.ports.clients import Clients
+from demail_gateway.application.ports.surroundings import Clock
 from demail_gateway.core.errors import Forbidden, NotFound, Unauthenticated
 from demail_gateway.tenancy.client_authentication import pinned
 from demail_gateway.tenancy.identifiers import Prefix, format_id

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from demail_gateway.application.ports import ClaimedCopy, Lease
+from demail_gateway.application.ports.dispatches import ClaimedCopy
+from demail_gateway.application.ports.work import Lease
 
 _FEWEST, _FIRST, _MOST = 2, 8, 32
 _LOADED_BYTES = 32 << 20

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from demail_gateway.application.ports import Administration, Clock, KeyRecord, KeyWorkshop, Randomness
+from demail_gateway.application.ports.administration import Administration, KeyRecord
+from demail_gateway.application.ports.surroundings import Clock, Randomness
+from demail_gateway.application.ports.trust import KeyWorkshop
 from demail_gateway.core.errors import Conflict, NotFound, RuleViolation, Violation
 from demail_gateway.tenancy.identifiers import uuid7
 from demail_gateway.tenancy.scope import OperatorScope

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from demail_gateway.application.ports import CopyContent, NewRecipient, Sealer, SigningMaterial
+from demail_gateway.application.ports.dispatches import CopyContent
+from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.submissions import NewRecipient
+from demail_gateway.application.ports.trust import Sealer
 from demail_gateway.core.address import parse_address
 from demail_gateway.core.errors import AddressInvalid, ComposeFailed, KeyUnavailable
 from demail_gateway.core.message import (

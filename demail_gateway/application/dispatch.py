@@ -22,22 +22,19 @@ from uuid import UUID
 from demail_gateway.application.batch import Batch, Ready, Work, first_error
 from demail_gateway.application.compose import compose
 from demail_gateway.application.hand_over import HandOver, HandOverPolicy
-from demail_gateway.application.ports import (
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.dispatches import (
     AttemptBegin,
     AttemptOutcome,
     ClaimedCopy,
-    Clock,
-    Connection,
     CopyContent,
     Dispatches,
-    Installation,
-    Lease,
-    Observe,
-    Provider,
-    Randomness,
-    Sealer,
-    SigningMaterial,
 )
+from demail_gateway.application.ports.installation import Installation, SigningMaterial
+from demail_gateway.application.ports.providers import Provider
+from demail_gateway.application.ports.surroundings import Clock, Observe, Randomness
+from demail_gateway.application.ports.trust import Sealer
+from demail_gateway.application.ports.work import Lease
 from demail_gateway.application.record import Recorder
 from demail_gateway.application.remembered import Remembered
 from demail_gateway.core.errors import ComposeFailed, DemailError, KeyUnavailable, StoreUnavailable

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from demail_gateway.application.batch import Work, first_error
-from demail_gateway.application.ports import Clock, Dispatches, Lease, Observe, WorkKind
+from demail_gateway.application.ports.dispatches import Dispatches
+from demail_gateway.application.ports.surroundings import Clock, Observe
+from demail_gateway.application.ports.work import Lease, WorkKind
 
 Handler = Callable[[Work, Sequence[Lease]], Awaitable[None]]
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from demail_gateway.application.compose import compose
-from demail_gateway.application.ports import CopyContent, NewMessage, NewRecipient, Sealer, SigningMaterial
+from demail_gateway.application.ports.dispatches import CopyContent
+from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.submissions import NewMessage, NewRecipient
+from demail_gateway.application.ports.trust import Sealer
 from demail_gateway.core.limits import base64_size
 
 SIGNATURE_BYTES = 6 * 1024

@@ -10,17 +10,10 @@ from uuid import UUID
 from demail_gateway.application.backoff import Backoff
 from demail_gateway.application.batch import Ready, Work
 from demail_gateway.application.compose import served
-from demail_gateway.application.ports import (
-    AttemptEnd,
-    AttemptOutcome,
-    ClaimedCopy,
-    Clock,
-    Connection,
-    HandOverRequest,
-    Observe,
-    Provider,
-    Randomness,
-)
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.dispatches import AttemptEnd, AttemptOutcome, ClaimedCopy
+from demail_gateway.application.ports.providers import HandOverRequest, Provider
+from demail_gateway.application.ports.surroundings import Clock, Observe, Randomness
 from demail_gateway.core.errors import ProviderOutcomeUnknown, ProviderRefused, ProviderUnavailable
 
 _REPLY_CHARS = 500

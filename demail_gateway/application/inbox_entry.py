@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from demail_gateway.application.inspect import Inspection, Tools, inspect_message
-from demail_gateway.application.ports import NewInbound, StoredArrival
+from demail_gateway.application.ports.arrivals import NewInbound, StoredArrival
 from demail_gateway.core.attachments import attachments_of
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.errors import MalformedMessage

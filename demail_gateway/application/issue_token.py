@@ -12,7 +12,8 @@ from datetime import datetime
 
 from demail_gateway.application.access_tokens import TokenIssuer, known_scopes
 from demail_gateway.application.client_assertion import AssertionUse, check_assertion, claimed_client
-from demail_gateway.application.ports import ClientRecord, Clients, Clock, Randomness
+from demail_gateway.application.ports.clients import ClientRecord, Clients
+from demail_gateway.application.ports.surroundings import Clock, Randomness
 from demail_gateway.core.errors import AuthenticationRefused, Forbidden, TooManyRequests, Unauthenticated
 from demail_gateway.tenancy.client_authentication import ClientAuthentication, pinned
 from demail_gateway.tenancy.credentials import secret_digest, secret_matches

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from demail_gateway.application.ports import Accepted, AcceptResult, Answers, Clock, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.answers import Accepted, AcceptResult, Answers, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.surroundings import Clock
 from demail_gateway.core.errors import Conflict, DemailError, StoreUnavailable
 from demail_gateway.tenancy.scope import OperatorScope, TenantScope
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from demail_gateway.application.inspect import Tools
-from demail_gateway.application.ports import NewEvidence, SentCopyRecord, StoredArrival
+from demail_gateway.application.ports.arrivals import NewEvidence, SentCopyRecord, StoredArrival
 from demail_gateway.core.address import Address, parse_address
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_check import check_confirmation

@@ -28,7 +28,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import Clock, EvidenceMaterial, EvidenceView, PackageSigner, Reading
+from demail_gateway.application.ports.reading import EvidenceMaterial, EvidenceView, Reading
+from demail_gateway.application.ports.surroundings import Clock
+from demail_gateway.application.ports.trust import PackageSigner
 from demail_gateway.core.package import MANIFEST, SIGNATURE, Manifest, Role, entry_of, write_manifest
 from demail_gateway.core.vocabulary import ConfirmationKind
 from demail_gateway.tenancy.identifiers import Prefix, format_id

@@ -10,17 +10,10 @@ import asyncio
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from demail_gateway.application.ports import (
-    Clock,
-    EventView,
-    EvidenceView,
-    MessageFilter,
-    MessageView,
-    Page,
-    Reading,
-    SenderContext,
-    Submissions,
-)
+from demail_gateway.application.ports.page import Page
+from demail_gateway.application.ports.reading import EventView, EvidenceView, MessageFilter, MessageView, Reading
+from demail_gateway.application.ports.submissions import SenderContext, Submissions
+from demail_gateway.application.ports.surroundings import Clock
 from demail_gateway.application.situation import effective_limits
 from demail_gateway.core.attachments import attachments_of
 from demail_gateway.core.errors import Conflict, Forbidden, MalformedMessage, NotFound

@@ -23,19 +23,11 @@ from demail_gateway.application.backoff import Backoff
 from demail_gateway.application.batch import Work, first_error
 from demail_gateway.application.inbox_entry import inbox_entry, unchecked_entry
 from demail_gateway.application.inspect import Tools
-from demail_gateway.application.ports import (
-    Arrivals,
-    Clock,
-    Connection,
-    Installation,
-    Lease,
-    NewEvidence,
-    NewInbound,
-    Observe,
-    Randomness,
-    SentCopyRecord,
-    StoredArrival,
-)
+from demail_gateway.application.ports.arrivals import Arrivals, NewEvidence, NewInbound, SentCopyRecord, StoredArrival
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.surroundings import Clock, Observe, Randomness
+from demail_gateway.application.ports.work import Lease
 from demail_gateway.application.proof import Matched, Recording, evidence_of, read_proof
 from demail_gateway.application.remembered import Remembered
 from demail_gateway.core.checks import Outcome

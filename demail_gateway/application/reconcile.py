@@ -18,17 +18,11 @@ from datetime import datetime, timedelta
 
 from demail_gateway.application.batch import Work, first_error
 from demail_gateway.application.hand_over import HandOverPolicy
-from demail_gateway.application.ports import (
-    AttemptEnd,
-    AttemptOutcome,
-    ClaimedCopy,
-    Clock,
-    Dispatches,
-    Installation,
-    Lease,
-    Observe,
-    Provider,
-)
+from demail_gateway.application.ports.dispatches import AttemptEnd, AttemptOutcome, ClaimedCopy, Dispatches
+from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.providers import Provider
+from demail_gateway.application.ports.surroundings import Clock, Observe
+from demail_gateway.application.ports.work import Lease
 from demail_gateway.core.errors import DemailError, ProviderUnavailable, StoreUnavailable
 
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from demail_gateway.application.ports import AttemptOutcome, Dispatches, Observe
+from demail_gateway.application.ports.dispatches import AttemptOutcome, Dispatches
+from demail_gateway.application.ports.surroundings import Observe
 from demail_gateway.core.errors import StoreUnavailable
 
 GROUP = 25

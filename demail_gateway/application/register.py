@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from demail_gateway.application.client_keys import read_key_set
-from demail_gateway.application.ports import Administration, ClientSummary, Clock, Randomness, ReadPinnedCertificate
+from demail_gateway.application.ports.administration import Administration, ClientSummary
+from demail_gateway.application.ports.surroundings import Clock, Randomness
+from demail_gateway.application.ports.trust import ReadPinnedCertificate
 from demail_gateway.core.errors import RuleViolation, Violation
 from demail_gateway.tenancy.client_authentication import (
     POLICY_ENTRY,

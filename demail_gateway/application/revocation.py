@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from demail_gateway.application.ports import Clock, Connection, Installation, Observe
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.surroundings import Clock, Observe
 from demail_gateway.core.errors import CertificateMalformed
 
 _RETRY_S = 15.0

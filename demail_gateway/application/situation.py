@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import SenderContext, Submissions
+from demail_gateway.application.ports.submissions import SenderContext, Submissions
 from demail_gateway.core.address import TrustedDomains, parse_address
 from demail_gateway.core.draft import QuotaUse, SenderPermission, SenderSituation
 from demail_gateway.core.errors import AddressInvalid

@@ -6,14 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from demail_gateway.application.ports import (
-    MessageView,
-    NewAttachment,
-    NewMessage,
-    NewRecipient,
-    RecipientView,
-    UploadFacts,
-)
+from demail_gateway.application.ports.reading import MessageView, RecipientView
+from demail_gateway.application.ports.submissions import NewAttachment, NewMessage, NewRecipient, UploadFacts
 from demail_gateway.core.draft import AttachmentFacts, DraftInput
 from demail_gateway.core.errors import NotFound
 from demail_gateway.core.vocabulary import Direction, MessageState, RecipientKind, RecipientState

@@ -10,23 +10,20 @@ from uuid import UUID
 
 from demail_gateway.application.forecast import transmitted_bytes
 from demail_gateway.application.once import Answer, first_answer
-from demail_gateway.application.ports import (
-    AcceptResult,
-    Clock,
-    IdempotencyKey,
-    Installation,
-    MessageView,
+from demail_gateway.application.ports.answers import AcceptResult, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.providers import Provider
+from demail_gateway.application.ports.reading import MessageView
+from demail_gateway.application.ports.submissions import (
     NewAttachment,
     NewCopy,
     NewMessage,
     NewRecipient,
-    Provider,
-    Randomness,
     SenderContext,
-    StoredAnswer,
     Submissions,
     UploadFacts,
 )
+from demail_gateway.application.ports.surroundings import Clock, Randomness
 from demail_gateway.application.situation import Situations
 from demail_gateway.application.submission import Submission, Uploaded, facts_of, first_view, new_attachment
 from demail_gateway.application.wake import WakeUps

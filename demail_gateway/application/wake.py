@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from demail_gateway.application.ports import Waker
+from demail_gateway.application.ports.surroundings import Waker
 
 
 class WakeUps:

@@ -8,15 +8,10 @@ from typing import Protocol
 from uuid import UUID
 
 from demail_gateway.application.drain import Drain
-from demail_gateway.application.ports import (
-    Arrivals,
-    Clock,
-    Connection,
-    Observe,
-    Randomness,
-    Sweeping,
-    Waker,
-)
+from demail_gateway.application.ports.arrivals import Arrivals
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.surroundings import Clock, Observe, Randomness, Waker
+from demail_gateway.application.ports.work import Sweeping
 from demail_gateway.application.revocation import RefreshRevocation
 
 Close = Callable[[], Awaitable[None]]

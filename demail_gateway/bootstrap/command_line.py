@@ -12,7 +12,8 @@ from uuid import UUID
 
 from demail_gateway.application.administer import Administer
 from demail_gateway.application.certify import Certify
-from demail_gateway.application.ports import ClientSummary, Connection, KeyRecord, TenantRecord
+from demail_gateway.application.ports.administration import ClientSummary, KeyRecord, TenantRecord
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.register import NO_KEYS, ClientKeys, Register
 from demail_gateway.bootstrap.parts import profile_check, store, utc_now
 from demail_gateway.core.errors import NotFound

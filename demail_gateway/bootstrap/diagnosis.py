@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from demail_gateway.application.ports import Connection
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.bootstrap.command_line import COMMAND_LINE
 from demail_gateway.bootstrap.expiring import expiring_clients, expiring_connections, expiring_keys
 from demail_gateway.bootstrap.parts import observing, secret, store, tls_context, utc_now, waker

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
-from demail_gateway.application.ports import Administration, ClientSummary, Connection, TenantRecord
+from demail_gateway.application.ports.administration import Administration, ClientSummary, TenantRecord
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import OperatorScope
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from demail_gateway.application.inspect import Tools
-from demail_gateway.application.ports import Connection, Installation
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import Installation
 from demail_gateway.application.remembered import Remembered
 from demail_gateway.bootstrap.offline import cms_signers
 from demail_gateway.bootstrap.parts import utc_now

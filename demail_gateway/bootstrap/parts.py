@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import SecretBytes, SecretStr
 
-from demail_gateway.application.ports import CheckProfile, Observe
+from demail_gateway.application.ports.connections import CheckProfile
+from demail_gateway.application.ports.surroundings import Observe
 from demail_gateway.core.delivery_facts import Clocks
 from demail_gateway.core.errors import Conflict
 from demail_gateway.observability.logs import configure_logging

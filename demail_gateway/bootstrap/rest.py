@@ -15,7 +15,8 @@ from demail_gateway.application.authenticate import Access
 from demail_gateway.application.certify import Certify
 from demail_gateway.application.issue_token import IssueToken
 from demail_gateway.application.once import Once
-from demail_gateway.application.ports import Installation, Sweeping
+from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.work import Sweeping
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
 from demail_gateway.application.register import Register

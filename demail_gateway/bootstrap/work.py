@@ -14,7 +14,9 @@ from demail_gateway.application.backoff import Backoff
 from demail_gateway.application.dispatch import Dispatch
 from demail_gateway.application.drain import Drain, DrainPolicy, Handler
 from demail_gateway.application.hand_over import HandOverPolicy
-from demail_gateway.application.ports import Installation, Observe, WorkKind
+from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.surroundings import Observe
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.application.receive import Receive, ReceivePolicy
 from demail_gateway.application.reconcile import Reconcile
 from demail_gateway.application.revocation import RefreshRevocation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from demail_gateway.application.ports import Arrival, Arrivals
+from demail_gateway.application.ports.arrivals import Arrival, Arrivals
 from demail_gateway.core.errors import StoreUnavailable
 
 _MOST = 64

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from demail_gateway.application.ports import Arrival, Connection, Mailbox
+from demail_gateway.application.ports.arrivals import Arrival, Mailbox
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.worker_services import InboundServices, PeerCertificate
 from demail_gateway.core.errors import StoreUnavailable
 from demail_gateway.inbound.group_commit import GroupCommit

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from demail_gateway.application.ports import Connection, Installation
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import Installation
 from demail_gateway.application.remembered import Remembered
 from demail_gateway.application.worker_services import PeerCertificate
 from demail_gateway.core.errors import RuleViolation

@@ -6,7 +6,9 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
-from demail_gateway.application.ports import Connection, HandOverReceipt, HandOverRequest, Observe
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.providers import HandOverReceipt, HandOverRequest
+from demail_gateway.application.ports.surroundings import Observe
 from demail_gateway.core.errors import ProviderRefused, ProviderUnavailable, RuleViolation
 from demail_gateway.providers.profile import ProviderProfile, Tls, parse_profile
 from demail_gateway.providers.provider_http import ProviderHttp

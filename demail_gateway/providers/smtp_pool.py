@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 
-from demail_gateway.application.ports import Observe
+from demail_gateway.application.ports.surroundings import Observe
 from demail_gateway.core.errors import ProviderUnavailable
 from demail_gateway.providers.profile import ProviderProfile
 from demail_gateway.providers.smtp_line import Line, LineLost, Taken

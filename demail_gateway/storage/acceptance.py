@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import IdempotencyKey, NewMessage, StoredAnswer
+from demail_gateway.application.ports.answers import IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.submissions import NewMessage
 from demail_gateway.storage.contents import SealedContent, seal_content
 from demail_gateway.storage.envelope import DataKey, Place, TenantKeys
 from demail_gateway.storage.rows import (

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from demail_gateway.application.ports import Page
+from demail_gateway.application.ports.page import Page
 from demail_gateway.storage.administration_clients import ClientAdministration
 from demail_gateway.storage.administration_connections import ConnectionAdministration
 from demail_gateway.storage.administration_keys import KeyAdministration

@@ -11,7 +11,7 @@ from sqlalchemy import Executable, cast, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from demail_gateway.application.ports import ClientSummary
+from demail_gateway.application.ports.administration import ClientSummary
 from demail_gateway.storage.administering import Operations, Row, only
 from demail_gateway.storage.client_rows import certificates_of, stored_keys, told
 from demail_gateway.storage.schema import client, sender_permission

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, update
 
-from demail_gateway.application.ports import Connection
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.storage.administering import Operations, Row, plain_json
 from demail_gateway.storage.schema import connection as table

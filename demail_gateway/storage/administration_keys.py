@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, update
 
-from demail_gateway.application.ports import KeyRecord
+from demail_gateway.application.ports.administration import KeyRecord
 from demail_gateway.core.errors import Conflict
 from demail_gateway.storage.administering import Change, Operations, Row, only
 from demail_gateway.storage.envelope import Place

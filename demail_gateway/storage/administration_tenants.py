@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, tuple_, update
 
-from demail_gateway.application.ports import AccountRecord, AddressRecord, Page, TenantRecord
+from demail_gateway.application.ports.administration import AccountRecord, AddressRecord, TenantRecord
+from demail_gateway.application.ports.page import Page
 from demail_gateway.core.errors import Conflict
 from demail_gateway.core.vocabulary import AccountState
 from demail_gateway.storage.administering import Change, Operations, Row, only, plain_json

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import Accepted, AcceptResult, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.answers import Accepted, AcceptResult, IdempotencyKey, StoredAnswer
 from demail_gateway.core.errors import Conflict
 from demail_gateway.storage.acceptance import place_of_answer
 from demail_gateway.storage.content_keys import ContentKeys

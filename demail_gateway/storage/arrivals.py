@@ -10,15 +10,15 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import (
+from demail_gateway.application.ports.arrivals import (
     Arrival,
-    Lease,
     Mailbox,
     NewEvidence,
     NewInbound,
     SentCopyRecord,
     StoredArrival,
 )
+from demail_gateway.application.ports.work import Lease
 from demail_gateway.core.delivery import CLOCKS, Clocks
 from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.contents import RECEIVED, fetch_contents, insert_chunks, seal_content

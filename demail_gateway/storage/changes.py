@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from demail_gateway.application.ports import WorkKind
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.core.delivery import Clocks, CopyDelivery, Delivery, derive, transitions
 from demail_gateway.core.vocabulary import HandOver
 from demail_gateway.storage.rows import columns, to_jsonb

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import ClientRecord
+from demail_gateway.application.ports.clients import ClientRecord
 from demail_gateway.storage.client_rows import certificates_of
 from demail_gateway.storage.engine import statement_driver
 from demail_gateway.tenancy.client_authentication import read_methods

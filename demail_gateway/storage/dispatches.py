@@ -15,14 +15,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import (
-    AttemptBegin,
-    AttemptOutcome,
-    ClaimedCopy,
-    HandOversSoFar,
-    Lease,
-    WorkKind,
-)
+from demail_gateway.application.ports.dispatches import AttemptBegin, AttemptOutcome, ClaimedCopy, HandOversSoFar
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.core.delivery import CLOCKS, Clocks
 from demail_gateway.storage.changes import Changes, Ended, Entry
 from demail_gateway.storage.content_keys import ContentKeys

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import CopyContent, NewRecipient
+from demail_gateway.application.ports.dispatches import CopyContent
+from demail_gateway.application.ports.submissions import NewRecipient
 from demail_gateway.core.vocabulary import RecipientKind
 from demail_gateway.storage.contents import StoredContents, fetch_contents
 from demail_gateway.storage.engine import statement_driver, tenant_driver

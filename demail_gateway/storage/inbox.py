@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import NewInbound, WorkKind
+from demail_gateway.application.ports.arrivals import NewInbound
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.core.delivery import Clocks
 from demail_gateway.core.vocabulary import Direction, MessageState
 from demail_gateway.storage.changes import Changes, Entry, Told

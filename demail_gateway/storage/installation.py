@@ -11,7 +11,8 @@ from sqlalchemy import Select, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import Connection, SigningMaterial
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import SigningMaterial
 from demail_gateway.core.errors import NotFound
 from demail_gateway.storage.administration_connections import read_connection
 from demail_gateway.storage.administration_keys import key_place

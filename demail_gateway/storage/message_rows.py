@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from demail_gateway.application.ports import MessageFilter
+from demail_gateway.application.ports.reading import MessageFilter
 from demail_gateway.core.errors import NotFound
 from demail_gateway.core.vocabulary import Direction
 from demail_gateway.storage.cursors import read_cursor

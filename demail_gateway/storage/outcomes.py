@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from demail_gateway.application.ports import AttemptEnd, AttemptOutcome, WorkKind
+from demail_gateway.application.ports.dispatches import AttemptEnd, AttemptOutcome
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.core.delivery import Delivery
 from demail_gateway.core.vocabulary import HandOver
 from demail_gateway.storage.changes import Changes, Entry, Work

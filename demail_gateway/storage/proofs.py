@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import Lease, NewEvidence, WorkKind
+from demail_gateway.application.ports.arrivals import NewEvidence
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.delivery import Clocks, EvidenceFact, derive
 from demail_gateway.core.vocabulary import HandOver

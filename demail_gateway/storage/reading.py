@@ -12,13 +12,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import (
+from demail_gateway.application.ports.page import Page
+from demail_gateway.application.ports.reading import (
     EventView,
     EvidenceMaterial,
     EvidenceView,
     MessageFilter,
     MessageView,
-    Page,
 )
 from demail_gateway.core.errors import NotFound
 from demail_gateway.core.vocabulary import Direction

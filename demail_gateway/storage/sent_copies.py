@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import NewRecipient, SentCopyRecord
+from demail_gateway.application.ports.arrivals import SentCopyRecord
+from demail_gateway.application.ports.submissions import NewRecipient
 from demail_gateway.core.vocabulary import HandOver, RecipientKind
 from demail_gateway.storage.contents import StoredContents, fetch_contents
 from demail_gateway.storage.envelope import TenantKeys

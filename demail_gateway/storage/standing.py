@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import Lease, WorkKind
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.core.delivery import (
     CopyFacts,
     Delivery,

@@ -9,16 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import (
-    Accepted,
-    AcceptResult,
-    IdempotencyKey,
-    MessageView,
-    NewMessage,
-    SenderContext,
-    StoredAnswer,
-    UploadFacts,
-)
+from demail_gateway.application.ports.answers import Accepted, AcceptResult, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.reading import MessageView
+from demail_gateway.application.ports.submissions import NewMessage, SenderContext, UploadFacts
 from demail_gateway.core.delivery import CLOCKS, Clocks, may_cancel
 from demail_gateway.core.errors import Conflict, NotFound
 from demail_gateway.core.vocabulary import SYSTEM_LOCAL_PARTS, AccountState, AuthLevel, HandOver

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import SweepResult
+from demail_gateway.application.ports.work import SweepResult
 from demail_gateway.storage.engine import statement_driver
 
 JOURNAL_ENTRIES = 2000

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import UploadFacts
+from demail_gateway.application.ports.submissions import UploadFacts
 from demail_gateway.core.errors import Conflict, RuleViolation, StoreUnavailable, Violation
 from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.contents import UPLOAD, insert_chunks, seal_chunk, seal_content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from demail_gateway.application.ports import EventView, EvidenceView, MessageView, RecipientView
+from demail_gateway.application.ports.reading import EventView, EvidenceView, MessageView, RecipientView
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.journal import journal_time
 from demail_gateway.core.vocabulary import Direction, MessageState, RecipientKind, RecipientState

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from demail_gateway.application.ports import SigningMaterial
+from demail_gateway.application.ports.installation import SigningMaterial
 from demail_gateway.core.errors import KeyUnavailable
 from demail_gateway.core.primitives import HashName
 from demail_gateway.trust.certificates import read_certificate

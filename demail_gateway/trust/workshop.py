@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from demail_gateway.application.ports import CertifiedKey
+from demail_gateway.application.ports.trust import CertifiedKey
 from demail_gateway.core.errors import Conflict, KeyUnavailable
 from demail_gateway.trust.certificates import make_csr, pem_to_der, read_certificate
 from demail_gateway.trust.keys import SoftwareSigner, generate_key, load_pkcs8, to_pkcs8

@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from demail_gateway.application.ports import Observe, Randomness
+from demail_gateway.application.ports.surroundings import Observe, Randomness
 from demail_gateway.application.worker_services import DRAIN_TASK, QUEUE
 
 KEPT_S = 5

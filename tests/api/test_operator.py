@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from demail_gateway.application.ports import IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.answers import IdempotencyKey, StoredAnswer
 from demail_gateway.core.errors import Conflict, StoreUnavailable
 from demail_gateway.core.journal import chain_faults
 from demail_gateway.tenancy.scope import OperatorScope

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from demail_gateway.application.ports import EvidenceView
+from demail_gateway.application.ports.reading import EvidenceView
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.package import check_members, member_digests, read_manifest
 from demail_gateway.core.vocabulary import MessageState

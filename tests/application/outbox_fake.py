@@ -12,21 +12,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from demail_gateway.application.ports import (
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.dispatches import (
     AttemptBegin,
     AttemptEnd,
     AttemptOutcome,
     ClaimedCopy,
-    Connection,
     CopyContent,
-    HandOverReceipt,
-    HandOverRequest,
     HandOversSoFar,
-    Lease,
-    NewRecipient,
-    SigningMaterial,
-    WorkKind,
 )
+from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.providers import HandOverReceipt, HandOverRequest
+from demail_gateway.application.ports.submissions import NewRecipient
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.core.errors import ProviderOutcomeUnknown, ProviderUnavailable, StoreUnavailable
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.vocabulary import AuthLevel, RecipientKind

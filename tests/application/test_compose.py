@@ -12,7 +12,9 @@ from uuid import UUID
 import pytest
 
 from demail_gateway.application.compose import compose, served
-from demail_gateway.application.ports import CopyContent, NewRecipient, SigningMaterial
+from demail_gateway.application.ports.dispatches import CopyContent
+from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.submissions import NewRecipient
 from demail_gateway.core.errors import ComposeFailed, KeyUnavailable
 from demail_gateway.core.vocabulary import RecipientKind
 from tests.application.outbox_fake import START, FakeSealer, copy_content

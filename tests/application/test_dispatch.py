@@ -15,14 +15,11 @@ from demail_gateway.application.backoff import Backoff
 from demail_gateway.application.dispatch import Dispatch
 from demail_gateway.application.drain import Drain, DrainPolicy, Handler
 from demail_gateway.application.hand_over import HandOverPolicy
-from demail_gateway.application.ports import (
-    CopyContent,
-    HandOverReceipt,
-    HandOverRequest,
-    NewRecipient,
-    SigningMaterial,
-    WorkKind,
-)
+from demail_gateway.application.ports.dispatches import CopyContent
+from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.providers import HandOverReceipt, HandOverRequest
+from demail_gateway.application.ports.submissions import NewRecipient
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.application.reconcile import Reconcile
 from demail_gateway.core.errors import (
     KeyUnavailable,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from demail_gateway.application.compose import compose
 from demail_gateway.application.forecast import transmitted_bytes
-from demail_gateway.application.ports import CopyContent, NewAttachment, NewCopy, NewMessage, NewRecipient
+from demail_gateway.application.ports.dispatches import CopyContent
+from demail_gateway.application.ports.submissions import NewAttachment, NewCopy, NewMessage, NewRecipient
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.vocabulary import RecipientKind
 from tests.application.outbox_fake import FakeSealer

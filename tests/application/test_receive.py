@@ -13,16 +13,10 @@ import pytest
 
 from demail_gateway.application.batch import Work
 from demail_gateway.application.inspect import Tools
-from demail_gateway.application.ports import (
-    Connection,
-    Lease,
-    NewEvidence,
-    NewInbound,
-    NewRecipient,
-    SentCopyRecord,
-    StoredArrival,
-    WorkKind,
-)
+from demail_gateway.application.ports.arrivals import NewEvidence, NewInbound, SentCopyRecord, StoredArrival
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.submissions import NewRecipient
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.application.receive import Receive, ReceivePolicy
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.delivery_facts import Effect

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from demail_gateway.application.ports import Connection, Installation
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import Installation
 from demail_gateway.application.revocation import RefreshRevocation, RevocationList, RevocationSourceUnavailable
 from demail_gateway.core.vocabulary import AuthLevel
 

@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 
 from demail_gateway.application.once import Once
-from demail_gateway.application.ports import IdempotencyKey, MessageView, SenderContext, StoredAnswer
+from demail_gateway.application.ports.answers import IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.reading import MessageView
+from demail_gateway.application.ports.submissions import SenderContext
 from demail_gateway.application.submission import Submission
 from demail_gateway.application.submit import TRIES
 from demail_gateway.application.wake import WakeUps

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from demail_gateway.application.ports import ClientSummary, KeyRecord
+from demail_gateway.application.ports.administration import ClientSummary, KeyRecord
 from demail_gateway.bootstrap.diagnosis import client_end
 from demail_gateway.bootstrap.expiring import expiring_clients, expiring_connections, expiring_keys
 from demail_gateway.tenancy.client_authentication import PinnedCertificate

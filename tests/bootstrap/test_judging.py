@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from demail_gateway.application.ports import Connection
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.bootstrap.judging import ConnectionTools
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.trust.authority import Profile, TestAuthority

@@ -7,30 +7,22 @@ from dataclasses import replace
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from demail_gateway.application.ports import (
+from demail_gateway.application.ports.administration import (
     AccountRecord,
     AddressRecord,
     Administration,
-    Answers,
-    AttemptBegin,
-    AttemptEnd,
-    AttemptOutcome,
-    Clients,
     ClientSummary,
-    Connection,
-    EvidenceView,
-    IdempotencyKey,
-    Installation,
-    MessageView,
-    NewEvidence,
-    NewInbound,
-    NewMessage,
-    Reading,
-    StoredAnswer,
-    Submissions,
     TenantRecord,
-    WorkKind,
 )
+from demail_gateway.application.ports.answers import Answers, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.arrivals import NewEvidence, NewInbound
+from demail_gateway.application.ports.clients import Clients
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.dispatches import AttemptBegin, AttemptEnd, AttemptOutcome
+from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.reading import EvidenceView, MessageView, Reading
+from demail_gateway.application.ports.submissions import NewMessage, Submissions
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.core.vocabulary import AccountState, AuthLevel, Direction, MessageState
 from demail_gateway.storage.administration import PostgresAdministration
 from demail_gateway.storage.answers import PostgresAnswers

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from demail_gateway.application.ports import Accepted, AcceptResult, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.answers import Accepted, AcceptResult, IdempotencyKey, StoredAnswer
 from demail_gateway.core.errors import Conflict
 from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope, TenantScope
 from tests.contracts.gateways import Gateway

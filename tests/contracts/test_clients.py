@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from demail_gateway.application.ports import ClientSummary
+from demail_gateway.application.ports.administration import ClientSummary
 from demail_gateway.core.errors import NotFound
 from demail_gateway.tenancy.client_authentication import ClientAuthentication, PinnedCertificate
 from demail_gateway.tenancy.credentials import lock_after

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from demail_gateway.application.ports import KeyRecord
+from demail_gateway.application.ports.administration import KeyRecord
 from demail_gateway.core.errors import Conflict, CursorInvalid, NotFound
 from demail_gateway.core.journal import chain_faults
 from demail_gateway.core.vocabulary import AuthLevel

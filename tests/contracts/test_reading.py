@@ -9,14 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from demail_gateway.application.ports import (
-    MessageFilter,
-    MessageView,
-    NewAttachment,
-    NewInbound,
-    NewMessage,
-    RecipientView,
-)
+from demail_gateway.application.ports.arrivals import NewInbound
+from demail_gateway.application.ports.reading import MessageFilter, MessageView, RecipientView
+from demail_gateway.application.ports.submissions import NewAttachment, NewMessage
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.errors import CursorInvalid, NotFound

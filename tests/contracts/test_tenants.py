@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from demail_gateway.application.ports import AccountRecord, AddressRecord, TenantRecord
+from demail_gateway.application.ports.administration import AccountRecord, AddressRecord, TenantRecord
 from demail_gateway.core.errors import Conflict, CursorInvalid, NotFound
 from demail_gateway.core.vocabulary import AccountState
 from demail_gateway.tenancy.scope import OperatorScope, system_scope

@@ -8,16 +8,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.ports import (
+from demail_gateway.application.ports.administration import (
     AccountRecord,
     AddressRecord,
     ClientSummary,
-    Connection,
     KeyRecord,
-    Page,
-    SigningMaterial,
     TenantRecord,
 )
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.page import Page
 from demail_gateway.core.errors import Conflict, NotFound
 from demail_gateway.core.journal import START, journal_hash, journal_time
 from demail_gateway.tenancy.identifiers import Prefix, format_id

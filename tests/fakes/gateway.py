@@ -17,17 +17,11 @@ from demail_gateway.application.authenticate import Access
 from demail_gateway.application.certify import Certify
 from demail_gateway.application.issue_token import IssueToken
 from demail_gateway.application.once import Once
-from demail_gateway.application.ports import (
-    AccountRecord,
-    AddressRecord,
-    CertifiedKey,
-    ClientSummary,
-    Connection,
-    HandOverReceipt,
-    HandOverRequest,
-    MessageView,
-    TenantRecord,
-)
+from demail_gateway.application.ports.administration import AccountRecord, AddressRecord, ClientSummary, TenantRecord
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.providers import HandOverReceipt, HandOverRequest
+from demail_gateway.application.ports.reading import MessageView
+from demail_gateway.application.ports.trust import CertifiedKey
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
 from demail_gateway.application.register import Register

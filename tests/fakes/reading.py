@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from demail_gateway.application.ports import (
+from demail_gateway.application.ports.page import Page
+from demail_gateway.application.ports.reading import (
     EventView,
     EvidenceMaterial,
     EvidenceView,
     MessageFilter,
     MessageView,
-    Page,
 )
 from demail_gateway.core.errors import NotFound
 from demail_gateway.core.vocabulary import RecipientKind

@@ -8,18 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from demail_gateway.application.ports import (
-    Accepted,
-    AcceptResult,
-    ClientRecord,
-    EventView,
-    IdempotencyKey,
-    MessageView,
-    NewMessage,
-    SenderContext,
-    StoredAnswer,
-    UploadFacts,
-)
+from demail_gateway.application.ports.answers import Accepted, AcceptResult, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.clients import ClientRecord
+from demail_gateway.application.ports.reading import EventView, MessageView
+from demail_gateway.application.ports.submissions import NewMessage, SenderContext, UploadFacts
 from demail_gateway.application.submission import first_view
 from demail_gateway.core.errors import Conflict, NotFound, RuleViolation, Violation
 from demail_gateway.core.vocabulary import AccountState, AuthLevel, MessageState

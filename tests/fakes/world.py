@@ -11,22 +11,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from demail_gateway.application.ports import (
+from demail_gateway.application.ports.administration import (
     AccountRecord,
     AddressRecord,
     ClientSummary,
-    Connection,
-    EventView,
-    EvidenceView,
-    IdempotencyKey,
     KeyRecord,
-    MessageView,
-    NewMessage,
-    Page,
-    StoredAnswer,
     TenantRecord,
-    UploadFacts,
 )
+from demail_gateway.application.ports.answers import IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.page import Page
+from demail_gateway.application.ports.reading import EventView, EvidenceView, MessageView
+from demail_gateway.application.ports.submissions import NewMessage, UploadFacts
 from demail_gateway.core.errors import CursorInvalid
 from demail_gateway.tenancy.identifiers import uuid7
 

@@ -19,7 +19,9 @@ import structlog
 from demail_gateway.application.dispatch import Dispatch
 from demail_gateway.application.drain import Drain, DrainPolicy
 from demail_gateway.application.hand_over import HandOverPolicy
-from demail_gateway.application.ports import Connection, SigningMaterial, WorkKind
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.application.worker_services import InboundServices, PeerCertificate
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.inbound.listener import Listener

@@ -14,7 +14,8 @@ from uuid import UUID
 
 import pytest
 
-from demail_gateway.application.ports import Connection, HandOverRequest
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.providers import HandOverRequest
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.providers.profile import ProviderProfile
 from demail_gateway.trust.authority import Profile, TestAuthority

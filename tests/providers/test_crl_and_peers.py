@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from demail_gateway.application.ports import Connection
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.revocation import RevocationSourceUnavailable
 from demail_gateway.application.worker_services import PeerCertificate
 from demail_gateway.core.vocabulary import AuthLevel

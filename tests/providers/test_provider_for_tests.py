@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from demail_gateway.application.ports import Connection
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.core.errors import ProviderUnavailable
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.providers.profile import ProviderProfile

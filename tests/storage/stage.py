@@ -14,24 +14,11 @@ from uuid import UUID, uuid4
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports import (
-    Accepted,
-    Arrival,
-    AttemptBegin,
-    AttemptEnd,
-    AttemptOutcome,
-    ClaimedCopy,
-    IdempotencyKey,
-    Lease,
-    Mailbox,
-    NewAttachment,
-    NewCopy,
-    NewEvidence,
-    NewMessage,
-    NewRecipient,
-    StoredAnswer,
-    WorkKind,
-)
+from demail_gateway.application.ports.answers import Accepted, IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.arrivals import Arrival, Mailbox, NewEvidence
+from demail_gateway.application.ports.dispatches import AttemptBegin, AttemptEnd, AttemptOutcome, ClaimedCopy
+from demail_gateway.application.ports.submissions import NewAttachment, NewCopy, NewMessage, NewRecipient
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.delivery import Effect, EvidenceFact
 from demail_gateway.core.options import SendOptions

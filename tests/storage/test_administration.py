@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from demail_gateway.application.ports import ClientSummary, KeyRecord, TenantRecord
+from demail_gateway.application.ports.administration import ClientSummary, KeyRecord, TenantRecord
 from demail_gateway.core.errors import Conflict, KeyUnavailable, StoreUnavailable
 from demail_gateway.core.journal import chain_faults
 from demail_gateway.core.vocabulary import AccountState

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from demail_gateway.application.ports import IdempotencyKey, StoredAnswer
+from demail_gateway.application.ports.answers import IdempotencyKey, StoredAnswer
 from demail_gateway.core.errors import Conflict, KeyUnavailable
 from demail_gateway.storage.answers import PostgresAnswers
 from demail_gateway.storage.engine import create_engine

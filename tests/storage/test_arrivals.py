@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from demail_gateway.application.ports import NewEvidence, NewInbound, NewMessage, WorkKind
+from demail_gateway.application.ports.arrivals import NewEvidence, NewInbound
+from demail_gateway.application.ports.submissions import NewMessage
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.options import SendOptions

@@ -9,14 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from demail_gateway.application.ports import (
-    AttemptBegin,
-    AttemptEnd,
-    AttemptOutcome,
-    HandOversSoFar,
-    Lease,
-    WorkKind,
-)
+from demail_gateway.application.ports.dispatches import AttemptBegin, AttemptEnd, AttemptOutcome, HandOversSoFar
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.vocabulary import RecipientKind

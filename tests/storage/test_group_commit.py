@@ -7,7 +7,8 @@ import os
 from dataclasses import replace
 from uuid import uuid4
 
-from demail_gateway.application.ports import Accepted, AcceptResult, IdempotencyKey, NewAttachment, NewMessage
+from demail_gateway.application.ports.answers import Accepted, AcceptResult, IdempotencyKey
+from demail_gateway.application.ports.submissions import NewAttachment, NewMessage
 from demail_gateway.core.errors import NotFound, StoreUnavailable
 from demail_gateway.storage import group_commit
 from tests.storage.stage import ANSWER, NOW, Stage, Tenant, new_message

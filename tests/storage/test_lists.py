@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demail_gateway.application.ports import MessageFilter
+from demail_gateway.application.ports.reading import MessageFilter
 from demail_gateway.core.vocabulary import Direction, MessageState
 from tests.storage.stage import Stage, Tenant, later, new_message
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from demail_gateway.application.ports import AttemptEnd, MessageFilter
+from demail_gateway.application.ports.dispatches import AttemptEnd
+from demail_gateway.application.ports.reading import MessageFilter
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.errors import KeyUnavailable, NotFound
 from demail_gateway.core.journal import chain_faults

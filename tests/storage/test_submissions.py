@@ -12,7 +12,10 @@ from uuid import uuid4
 
 import pytest
 
-from demail_gateway.application.ports import AcceptResult, AttemptBegin, IdempotencyKey, NewAttachment, WorkKind
+from demail_gateway.application.ports.answers import AcceptResult, IdempotencyKey
+from demail_gateway.application.ports.dispatches import AttemptBegin
+from demail_gateway.application.ports.submissions import NewAttachment
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.core.errors import Conflict, NotFound, RuleViolation
 from demail_gateway.core.vocabulary import AuthLevel, MessageState, RecipientKind
 from demail_gateway.storage.envelope import CHUNK_BYTES

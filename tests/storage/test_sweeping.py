@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from demail_gateway.application.ports import WorkKind
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.core.journal import chain_faults
 from demail_gateway.storage.engine import operator_transaction, tenant_driver
 from demail_gateway.storage.journal_intake import enter

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from demail_gateway.application.ports import AttemptBegin, AttemptEnd, AttemptOutcome, Lease, NewEvidence, WorkKind
+from demail_gateway.application.ports.arrivals import NewEvidence
+from demail_gateway.application.ports.dispatches import AttemptBegin, AttemptEnd, AttemptOutcome
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.errors import Conflict
 from demail_gateway.core.journal import chain_faults

@@ -12,8 +12,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from demail_gateway.application import ports
-from demail_gateway.application.ports import AttemptBegin, AttemptEnd, IdempotencyKey, Lease, WorkKind
+from demail_gateway.application.ports.answers import IdempotencyKey
+from demail_gateway.application.ports.arrivals import Arrivals
+from demail_gateway.application.ports.dispatches import AttemptBegin, AttemptEnd, Dispatches
+from demail_gateway.application.ports.submissions import NewAttachment, Submissions
+from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.errors import KeyUnavailable, NotFound
 from demail_gateway.storage.engine import operator_transaction, statement_driver, tenant_driver, tenant_transaction
@@ -44,7 +47,7 @@ async def fill(stage: Stage, tenant: Tenant) -> None:
     upload = await stage.submissions.upload(
         tenant.scope, uuid4(), "n", "a/b", stream(b"x" * 300_000), 1 << 20, None, NOW
     )
-    attachment = ports.NewAttachment(1, "n", "a/b", upload.size_bytes, None, upload.id)
+    attachment = NewAttachment(1, "n", "a/b", upload.size_bytes, None, upload.id)
     message = await stage.accept(tenant, new_message(tenant, attachments=(attachment,)))
     await stage.taken(tenant)
     await stage.prove(tenant, new_evidence(message, Effect.DISPATCHED))
@@ -383,7 +386,7 @@ async def _mailbox(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
 
 
 CALLS: dict[type, dict[str, Call]] = {
-    ports.Submissions: {
+    Submissions: {
         "context": _context,
         "accept": _accept,
         "replay": _replay,
@@ -393,7 +396,7 @@ CALLS: dict[type, dict[str, Call]] = {
         "cancel": _cancel,
         "note_refusal": _note_refusal,
     },
-    ports.Dispatches: {
+    Dispatches: {
         "claim": _claim,
         "load": _load,
         "begin": _begin,
@@ -402,7 +405,7 @@ CALLS: dict[type, dict[str, Call]] = {
         "done": _done,
         "review": _review,
     },
-    ports.Arrivals: {
+    Arrivals: {
         "mailbox": _mailbox,
         "store": _store,
         "load": _load_arrival,
@@ -469,7 +472,7 @@ async def test_swapped_missing_or_changed_chunks_do_not_open(stage: Stage, elbta
 
 
 async def test_no_content_lies_in_clear(stage: Stage, elbtal: Tenant) -> None:
-    attachment = ports.NewAttachment(1, "geheim.pdf", "a/b", 9, b"XXSECRETX", None)
+    attachment = NewAttachment(1, "geheim.pdf", "a/b", 9, b"XXSECRETX", None)
     await stage.accept(elbtal, new_message(elbtal, subject="XXSECRETX", text="XXSECRETX", attachments=(attachment,)))
     await stage.begun(elbtal, b"XXSECRETX" * 50_000)
     await stage.received(elbtal, b"XXSECRETX")

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from demail_gateway.application.ports import SigningMaterial
+from demail_gateway.application.ports.installation import SigningMaterial
 from demail_gateway.core.errors import Conflict, KeyUnavailable
 from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.certificates import der_to_pem, read_certificate

@@ -10,7 +10,7 @@ from demail_gateway.application.backoff import Backoff
 from demail_gateway.application.dispatch import Dispatch
 from demail_gateway.application.drain import Drain, DrainPolicy, Handler
 from demail_gateway.application.hand_over import HandOverPolicy
-from demail_gateway.application.ports import WorkKind
+from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.application.reconcile import Reconcile
 from demail_gateway.application.worker_services import WorkerServices
 from demail_gateway.providers.profile import ProviderProfile

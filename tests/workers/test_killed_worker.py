@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import pytest
 from redis.asyncio import Redis
 
-from demail_gateway.application.ports import NewMessage
+from demail_gateway.application.ports.submissions import NewMessage
 from demail_gateway.storage.envelope import MasterKey, MasterKeys
 from demail_gateway.waking.redis_waker import RedisWaker
 from tests.providers.conftest import Listening, Peer, Pki, Script, listening, pki, provider_tls  # noqa: F401  fixtures

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from demail_gateway.application.ports import Connection, SweepResult
+from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.work import SweepResult
 from demail_gateway.application.revocation import (
     RefreshRevocation,
     RevocationList,

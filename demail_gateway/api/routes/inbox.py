@@ -16,7 +16,7 @@ from demail_gateway.api.paging import LIMIT, Limit
 from demail_gateway.api.paths import TENANT
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.routes.messages import shown_to
-from demail_gateway.application.ports import MessageFilter
+from demail_gateway.application.ports.reading import MessageFilter
 from demail_gateway.core.vocabulary import Direction, MessageState
 
 router = APIRouter(prefix=TENANT, tags=["inbox"])

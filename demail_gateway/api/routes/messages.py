@@ -23,7 +23,8 @@ from demail_gateway.api.problems import Problem, invalid
 from demail_gateway.api.requests import answer_response, idempotency_key, parse_json, read_body, require_media_type
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import FormalServiceRequest, OptionsRequest, SubmissionRequest
-from demail_gateway.application.ports import MessageFilter, MessageView, StoredAnswer
+from demail_gateway.application.ports.answers import StoredAnswer
+from demail_gateway.application.ports.reading import MessageFilter, MessageView
 from demail_gateway.application.read import hidden
 from demail_gateway.application.submission import Inline, Submission, Uploaded
 from demail_gateway.core.draft import DraftInput, FormalService

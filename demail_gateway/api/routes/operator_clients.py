@@ -29,7 +29,8 @@ from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import CertificateRequest, ClientChanges, ClientRequest, KeyRequest, SenderRequest
-from demail_gateway.application.ports import ClientSummary, KeyRecord, StoredAnswer
+from demail_gateway.application.ports.administration import ClientSummary, KeyRecord
+from demail_gateway.application.ports.answers import StoredAnswer
 from demail_gateway.application.register import ClientKeys
 from demail_gateway.tenancy.client_authentication import PinnedCertificate
 from demail_gateway.tenancy.identifiers import Prefix, format_id

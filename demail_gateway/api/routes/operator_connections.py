@@ -19,7 +19,8 @@ from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import answer_once, read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import ConnectionChanges, ConnectionRequest
-from demail_gateway.application.ports import Connection, StoredAnswer
+from demail_gateway.application.ports.answers import StoredAnswer
+from demail_gateway.application.ports.connections import Connection
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 
 router = APIRouter(prefix=OPERATOR, tags=["operator: connections"])

@@ -32,7 +32,8 @@ from demail_gateway.api.schemas import (
     TenantRequest,
     TransitionRequest,
 )
-from demail_gateway.application.ports import AccountRecord, AddressRecord, StoredAnswer, TenantRecord
+from demail_gateway.application.ports.administration import AccountRecord, AddressRecord, TenantRecord
+from demail_gateway.application.ports.answers import StoredAnswer
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 
 router = APIRouter(prefix=OPERATOR, tags=["operator: tenants"])

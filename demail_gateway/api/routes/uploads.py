@@ -20,7 +20,8 @@ from demail_gateway.api.paths import TENANT
 from demail_gateway.api.problems import invalid
 from demail_gateway.api.requests import answer_response, idempotency_key, too_large
 from demail_gateway.api.requests import services_of as services
-from demail_gateway.application.ports import StoredAnswer, UploadFacts
+from demail_gateway.application.ports.answers import StoredAnswer
+from demail_gateway.application.ports.submissions import UploadFacts
 from demail_gateway.core.errors import Conflict
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import TenantScope
