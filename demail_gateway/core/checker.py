@@ -31,7 +31,7 @@ from demail_gateway.core.vocabulary import (
     NotificationType,
 )
 
-__all__ = ["Finding", "Severity", "check_message", "check_submission"]
+__all__ = ["Finding", "Severity", "check_header_section", "check_message", "check_submission"]
 
 
 def check_message(message: Octets | bytes) -> tuple[Finding, ...]:
@@ -43,12 +43,18 @@ def check_message(message: Octets | bytes) -> tuple[Finding, ...]:
         octets = read_message(message) if isinstance(message, bytes) else message
     except MalformedMessage:
         return (finding("message-unparsable"),)
-    facts = _Facts(octets.header, read_metadata(octets.header))
+    metadata = read_metadata(octets.header)
+    found = {*check_header_section(octets, metadata), *_structure(octets, metadata.message_class)}
+    return tuple(sorted(found))
+
+
+def check_header_section(octets: Octets, metadata: Metadata) -> tuple[Finding, ...]:
+    """As `check_message`, without the structure of the body; `metadata` are those of this message."""
+    facts = _Facts(octets.header, metadata)
     found = set(octet_findings(octets))
     found.update(matrix_findings(octets.header, facts.message_class, facts.version))
     for check in (*_DRAFT_CHECKS, *_MESSAGE_CHECKS):
         found.update(check(facts))
-    found.update(_structure(octets, facts))
     return tuple(sorted(found))
 
 
@@ -218,9 +224,9 @@ def _integrity(facts: _Facts) -> Iterator[Finding]:
         yield finding("signature-required", INTEGRITY)
 
 
-def _structure(octets: Octets, facts: _Facts) -> Iterator[Finding]:
+def _structure(octets: Octets, message_class: MessageClass) -> Iterator[Finding]:
     """Classes B, M, I: XML and PDF inside multipart/mixed (TR 01201-3.4 §3.4.1)."""
-    if facts.message_class is MessageClass.N:
+    if message_class is MessageClass.N:
         return
     parts = read_parts(octets.header, octets.body)
     if parts[0].content_type != "multipart/mixed":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from demail_gateway.core.confirmation_xml import AcknowledgeMessage, Metadate, read_acknowledgement
+from demail_gateway.core.confirmation_xml import ACKNOWLEDGEMENT, AcknowledgeMessage, Metadate, read_acknowledgement
 from demail_gateway.core.correlation import CorrelationKeys
 from demail_gateway.core.errors import MalformedMessage, XmlRefused, XmlSignatureInvalid
 from demail_gateway.core.header import Header, HeaderField, Octets
@@ -55,7 +55,7 @@ def read_confirmation(octets: Octets, xml_signatures: XmlSignatures) -> Confirma
     if message_type is None or CLASS_OF[message_type] is not MessageClass.B:
         raise MalformedMessage("message-type")
     metadata = read_metadata(octets.header)
-    parts = read_proof_parts(octets, "Acknowledge-Message")
+    parts = read_proof_parts(octets, ACKNOWLEDGEMENT)
     verified, contents = _verified(parts.xml, xml_signatures)
     original = None if contents is None else read_metadata(_original_header(contents))
     return Confirmation(
@@ -96,7 +96,7 @@ def _original_header(contents: AcknowledgeMessage) -> Header:
     """The original's fields as far as they are carried, the first of each name (CO-11)."""
     found: dict[str, HeaderField] = {}
     for entry in contents.metadata:
-        rebuilt = entry.header_field() or _from_value(entry)
+        rebuilt = entry.header_field or _from_value(entry)
         if rebuilt is not None:
             found.setdefault(rebuilt.lower, rebuilt)
     return Header(tuple(found.values()))

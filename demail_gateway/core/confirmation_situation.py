@@ -13,6 +13,8 @@ from demail_gateway.core.confirmation_report import SentCopy
 from demail_gateway.core.correlation import Correlation
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
 from demail_gateway.core.header import Octets, read_message
+from demail_gateway.core.integrity_field import IntegrityField
+from demail_gateway.core.metadata_proof import original_integrity
 from demail_gateway.core.primitives import CertificateVerdict, Judge, Verifier
 from demail_gateway.core.vocabulary import ConfirmationKind
 
@@ -62,6 +64,12 @@ class Situation:
             return read_message(self.sent.octets)
         except MalformedMessage:
             return None
+
+    @cached_property
+    def original_integrity(self) -> IntegrityField | None:
+        """The original's integrity field as the confirmation carries it; None if it cannot be used."""
+        contents = self.confirmation.contents
+        return None if contents is None else original_integrity(contents)
 
     @cached_property
     def recipient(self) -> Address | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from demail_gateway.core import confirmation_sent_steps as sent_steps
 from demail_gateway.core.address import Address, same_address
-from demail_gateway.core.checker import check_message
+from demail_gateway.core.checker import check_header_section
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_situation import UNREADABLE, Result, Situation, passed_or
 from demail_gateway.core.errors import CertificateMalformed
@@ -37,7 +37,7 @@ def _integrity(s: Situation) -> Result:
 
 def _matrix(s: Situation) -> Result:
     """2: matrix and syntax; the body's structure is step 4."""
-    found = [f for f in check_message(s.confirmation.octets) if not f.code.startswith("structure-")]
+    found = check_header_section(s.confirmation.octets, s.confirmation.metadata)
     errors = any(f.severity is Severity.ERROR for f in found)
     codes = {f"{f.code}:{f.header}" if f.header else f.code: f.severity for f in found}
     warnings = frozenset(code for code, severity in codes.items() if severity is not Severity.ERROR)
@@ -125,7 +125,7 @@ def _metadata_proof(s: Situation) -> Result:
     contents = s.confirmation.contents
     if contents is None:
         return UNREADABLE
-    proof = prove_metadata(contents, verifier=s.verifier, judge=s.judge, at=s.at)
+    proof = prove_metadata(contents, s.original_integrity, verifier=s.verifier, judge=s.judge, at=s.at)
     if proof.certificate_verdict is not None:
         s.verdicts.append(proof.certificate_verdict)
     unusable = tuple(code for code in contents.findings if code.startswith("original-header-unusable"))

@@ -11,19 +11,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 
 from demail_gateway.core.errors import MalformedMessage, XmlRefused
 from demail_gateway.core.header import HeaderField
-from demail_gateway.core.xml_time import format_time, parse_time
+from demail_gateway.core.xml_time import format_time
+from demail_gateway.core.xml_tree import parse_xml, text_of, time_of
 
 NAMESPACE = "urn:de-mail"
-
-MAX_XML_OCTETS = 8 * 1024 * 1024
-"""A confirmation repeats the header section (at most 2 MiB here) twice, with escapes."""
-MAX_XML_DEPTH = 16
-"""The schema needs 4, a signature 6."""
+ACKNOWLEDGEMENT = f"{{{NAMESPACE}}}Acknowledge-Message"
+"""Root element of a confirmation."""
+NOTIFICATION = f"{{{NAMESPACE}}}Notification-Message"
+"""Root element of a notification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +33,26 @@ class Metadate:
     value: str = field(repr=False)
     original_header: str | None = field(repr=False)
     """The field as received, folding kept; None if the element is missing."""
+    header_field: HeaderField | None = field(init=False, compare=False, repr=False)
+    """The octets of the field rebuilt (CO-11); None if the text is unusable for the proof."""
 
-    def header_field(self) -> HeaderField | None:
-        """The octets of the field rebuilt (CO-11); None if the text is unusable for the proof."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "header_field", self._rebuilt())
+
+    @property
+    def lower(self) -> str:
+        """Name in lower case, as fields are looked up by."""
+        return self.name.strip().lower()
+
+    def _rebuilt(self) -> HeaderField | None:
         if self.original_header is None:
             return None
-        text = _LINE_END.sub("\r\n", self.original_header).rstrip("\r\n") + "\r\n"
+        lines = self.original_header.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
         try:
-            rebuilt = HeaderField(text.encode("utf-8"))
+            rebuilt = HeaderField(lines.replace("\n", "\r\n").encode("utf-8") + b"\r\n")
         except MalformedMessage:
             return None
-        return rebuilt if rebuilt.lower == self.name.strip().lower() else None
+        return rebuilt if rebuilt.lower == self.lower else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,14 @@ class AcknowledgeMessage:
     """When the original was stored in the mailbox; only in an Abholbestätigung. UTC."""
     findings: tuple[str, ...] = ()
     """``time-without-zone``, ``original-header-unusable:<name>``."""
+    _by_name: dict[str, Metadate] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {each.lower: each for each in reversed(self.metadata)})
 
     def metadate(self, name: str) -> Metadate | None:
         """The first entry of this name, without regard to case (CO-11)."""
-        return next((each for each in self.metadata if each.name.strip().lower() == name.lower()), None)
+        return self._by_name.get(name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,44 +139,33 @@ def read_acknowledgement(xml: bytes) -> AcknowledgeMessage:
     Raises:
         XmlRefused: DOCTYPE, not well-formed, too large or deep, or another root element.
     """
-    root = _root(xml, "Acknowledge-Message")
+    root = _root(xml, ACKNOWLEDGEMENT)
     findings: list[str] = []
-    metadata = tuple(_metadate(element) for element in root.iterfind(f"{_NS}Metadata/{_NS}Metadate"))
-    for each in metadata:
-        if each.header_field() is None:
-            findings.append(f"original-header-unusable:{each.name.strip().lower()}")
+    metadata = tuple(map(_metadate, root.iterfind(f"{_NS}Metadata/{_NS}Metadate")))
+    findings += [f"original-header-unusable:{each.lower}" for each in metadata if each.header_field is None]
     return AcknowledgeMessage(
         sender=_text(root, "Sender"),
         metadata=metadata,
         subject=_text(root, "Subject"),
         text=_text(root, "Text"),
         hash=_text(root, "Hash"),
-        time=_time(root, "Time", findings),
-        delivery_time=_time(root, "DeliveryTime", findings),
+        time=time_of(_text(root, "Time"), findings),
+        delivery_time=time_of(_text(root, "DeliveryTime"), findings),
         findings=tuple(dict.fromkeys(findings)),
     )
 
 
 def read_notification(xml: bytes) -> NotificationText:
     """The contents of a `Notification-Message`. Raises XmlRefused as `read_acknowledgement`."""
-    root = _root(xml, "Notification-Message")
+    root = _root(xml, NOTIFICATION)
     findings: list[str] = []
     return NotificationText(
         subject=_text(root, "Subject"),
         text=_text(root, "Text"),
-        time=_time(root, "Time", findings),
+        time=time_of(_text(root, "Time"), findings),
         sender=_text(root, "Sender"),
         findings=tuple(dict.fromkeys(findings)),
     )
-
-
-def root_name(xml: bytes) -> str | None:
-    """Local name of the root element if it lies in the namespace; None for anything else, refused XML included."""
-    try:
-        tag = _parse(xml).tag
-    except XmlRefused:
-        return None
-    return tag.removeprefix(_NS) if tag.startswith(_NS) else None
 
 
 def collapsed(value: str) -> str:
@@ -173,7 +174,6 @@ def collapsed(value: str) -> str:
 
 
 _NS = f"{{{NAMESPACE}}}"
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _BLANKS = re.compile(r"[ \t\r\n]+")
 # everything that XML 1.0 cannot hold, not even as a character reference
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -194,49 +194,11 @@ def _readable(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _root(xml: bytes, name: str) -> Element:
-    root = _parse(xml)
-    if root.tag != _NS + name:
+def _root(xml: bytes, tag: str) -> Element:
+    root = parse_xml(xml)
+    if root.tag != tag:
         raise XmlRefused("another root element")
     return root
-
-
-def _parse(xml: bytes) -> Element:
-    if len(xml) > MAX_XML_OCTETS:
-        raise XmlRefused("too large")
-    builder = _Builder()
-    parser = expat.ParserCreate(namespace_separator="}")
-    parser.StartDoctypeDeclHandler = builder.doctype
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.tree.data
-    parser.buffer_text = True
-    try:
-        parser.Parse(xml, True)
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: encodings that expat does not know
-        raise XmlRefused("not well-formed") from error
-    return builder.tree.close()
-
-
-class _Builder:
-    """Expat's events into a tree, refusing DOCTYPE and depth."""
-
-    def __init__(self) -> None:
-        self.tree = TreeBuilder()
-        self._depth = 0
-
-    def doctype(self, *_: object) -> None:
-        raise XmlRefused("DOCTYPE")
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > MAX_XML_DEPTH:
-            raise XmlRefused("too deep")
-        self.tree.start("{" + name if "}" in name else name, attributes)
-
-    def end(self, name: str) -> None:
-        self._depth -= 1
-        self.tree.end("{" + name if "}" in name else name)
 
 
 def _metadate(element: Element) -> Metadate:
@@ -244,15 +206,4 @@ def _metadate(element: Element) -> Metadate:
 
 
 def _text(parent: Element, name: str) -> str | None:
-    found = parent.find(_NS + name)
-    return None if found is None else (found.text or "")
-
-
-def _time(parent: Element, name: str, findings: list[str]) -> datetime | None:
-    text = _text(parent, name)
-    if text is None:
-        return None
-    moment, zoned = parse_time(text)
-    if not zoned:
-        findings.append("time-without-zone")
-    return moment
+    return text_of(parent, _NS + name)

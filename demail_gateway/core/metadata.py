@@ -110,7 +110,7 @@ class Metadata:
 def read_metadata(header: Header) -> Metadata:
     """The metadata of a message. Options that are neither ``yes`` nor ``no`` count as MF-8 says."""
     message_type = message_type_of(header)
-    chosen, actual = _recipients(header, "chosen"), _recipients(header, "actual")
+    chosen, actual = chosen_recipients(header), _recipients(header, "actual")
     return Metadata(
         sender=_address(header.value("x-de-mail-sender")),
         from_mailbox=_mailbox(header.value("from")),
@@ -133,6 +133,11 @@ def read_metadata(header: Header) -> Metadata:
         version=header.value("x-de-mail-version"),
         transport=_transport(header, chosen, actual),
     )
+
+
+def chosen_recipients(header: Header) -> RecipientLists:
+    """The chosen recipients alone; empty if there are none, or none that can be read."""
+    return _recipients(header, "chosen")
 
 
 def message_type_of(header: Header) -> MessageType | None:

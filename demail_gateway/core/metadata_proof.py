@@ -38,29 +38,32 @@ class Proof:
 def original_integrity(message: AcknowledgeMessage) -> IntegrityField | None:
     """The original's integrity field as the confirmation carries it; None if it cannot be used."""
     entry = message.metadate(INTEGRITY)
-    source = None if entry is None else entry.header_field()
+    source = None if entry is None else entry.header_field
     try:
         return None if source is None else read_field(source)
     except MalformedMessage:
         return None
 
 
-def prove_metadata(message: AcknowledgeMessage, *, verifier: Verifier, judge: Judge, at: datetime) -> Proof:
-    """Step 9. A covered field that is not carried counts as absent in the original (CO-19).
+def prove_metadata(
+    message: AcknowledgeMessage, integrity: IntegrityField | None, *, verifier: Verifier, judge: Judge, at: datetime
+) -> Proof:
+    """Step 9; `integrity` is `original_integrity(message)`.
+
+    A covered field that is not carried counts as absent in the original (CO-19).
 
     failed with ``metadata-proof-mismatch``: hash or signature do not hold; failed with certificate findings: they
     hold, but the original's certificate does not. indeterminate with ``metadata-proof-impossible``: the integrity
     field, its certificate or a covered field is not carried in a usable form, or its algorithm is unknown;
     indeterminate with ``certificate-status-unknown``: only the status is missing.
     """
-    integrity = original_integrity(message)
     if integrity is None or integrity.hash_name is None:
         return _impossible()
     fields: dict[str, HeaderField] = {}
     for name in integrity.h:
         entry = message.metadate(name)
         if entry is not None:
-            rebuilt = entry.header_field()
+            rebuilt = entry.header_field
             if rebuilt is None:
                 return _impossible()
             fields[name] = rebuilt
@@ -70,9 +73,8 @@ def prove_metadata(message: AcknowledgeMessage, *, verifier: Verifier, judge: Ju
     return _signature(message, integrity, integrity.hash_name, integrity.scheme, digest, verifier, judge, at)
 
 
-def prove_body(message: AcknowledgeMessage, body: bytes | memoryview) -> Proof:
+def prove_body(integrity: IntegrityField | None, body: bytes | memoryview) -> Proof:
     """Step 11: whether the original's ``bh=`` is the hash of the body that was submitted."""
-    integrity = original_integrity(message)
     if integrity is None or integrity.hash_name is None:
         return Proof(Outcome.INDETERMINATE, ("body-proof-impossible",))
     if compare_digest(body_digest(body, integrity.hash_name), integrity.bh):
@@ -91,7 +93,7 @@ def _signature(
     at: datetime,
 ) -> Proof:
     entry = message.metadate(CERTIFICATE)
-    source = None if entry is None else entry.header_field()
+    source = None if entry is None else entry.header_field
     if source is None:
         return _impossible()
     try:

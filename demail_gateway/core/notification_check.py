@@ -19,10 +19,10 @@ from demail_gateway.core.address import Address, TrustedDomains
 from demail_gateway.core.checker import check_message
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.confirmation_report import SentCopy, Verdict
-from demail_gateway.core.confirmation_xml import NotificationText, read_notification
+from demail_gateway.core.confirmation_xml import NOTIFICATION, NotificationText, read_notification
 from demail_gateway.core.correlation import Correlation, CorrelationKeys
 from demail_gateway.core.delivery_facts import Effect
-from demail_gateway.core.errors import MalformedMessage
+from demail_gateway.core.errors import MalformedMessage, XmlRefused
 from demail_gateway.core.findings import Severity
 from demail_gateway.core.header import Header, Octets
 from demail_gateway.core.integrity import IntegrityResult, check_integrity
@@ -99,10 +99,8 @@ def read_notification_message(octets: Octets) -> Notification:
     if not is_notification(octets.header):
         raise MalformedMessage("message-type")
     metadata = read_metadata(octets.header)
-    parts = read_proof_parts(octets, "Notification-Message")
-    # its root was seen, so it can be read
-    contents = None if parts.xml is None else read_notification(parts.xml)
-    return Notification(octets, metadata, parts, contents, CorrelationKeys(private_id=metadata.private_id))
+    parts = read_proof_parts(octets, NOTIFICATION)
+    return Notification(octets, metadata, parts, _contents(parts.xml), CorrelationKeys(private_id=metadata.private_id))
 
 
 def check_notification(
@@ -158,6 +156,13 @@ _REASONS = {
     NotificationType.INVALID_FORMAT: UndeliverableReason.INVALID_FORMAT,
 }
 _TOLERATED = "TR 01201-3.1 step 41; SND-94"
+
+
+def _contents(xml: bytes | None) -> NotificationText | None:
+    try:
+        return None if xml is None else read_notification(xml)
+    except XmlRefused:
+        return None
 
 
 def _meaning(

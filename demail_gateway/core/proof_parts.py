@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from demail_gateway.core.confirmation_xml import root_name
 from demail_gateway.core.header import Octets
 from demail_gateway.core.mime import Part, leaves, read_parts
+from demail_gateway.core.xml_tree import root_tag
 
 MAX_XML_CANDIDATES = 20
 """A confirmation has one; bounds the parsing of a message made of XML parts."""
@@ -35,7 +35,7 @@ class ProofParts:
 
 
 def read_proof_parts(octets: Octets, root: str) -> ProofParts:
-    """The parts by CO-5; `root` is the local name that the XML's root element must have. Never raises.
+    """The parts by CO-5; `root` is the name of the XML's root element, as `root_tag` writes it. Never raises.
 
     The XML is not verified: its root alone is looked at, to tell it from a user's attachments.
     """
@@ -46,7 +46,7 @@ def read_proof_parts(octets: Octets, root: str) -> ProofParts:
     texts = (part.text() for part in contents if part.content_type == "text/plain" and not _may_be_xml(part))
     return ProofParts(
         is_multipart_mixed=parts[0].content_type == "multipart/mixed",
-        xml=next((xml for xml in documents if root_name(xml) == root), None),
+        xml=next((xml for xml in documents if root_tag(xml) == root), None),
         pdf=next((pdf for part in contents if (pdf := _pdf(part)) is not None), None),
         text=next(texts, None),
     )

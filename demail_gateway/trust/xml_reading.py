@@ -11,12 +11,7 @@ from typing import Any, cast
 from lxml import etree
 
 from demail_gateway.core.errors import XmlRefused
-
-MAX_XML_BYTES = 8 * 1024 * 1024
-"""A confirmation repeats the header lines of one message; 8 MiB is a hundred times what occurs."""
-
-_ENCODINGS = frozenset({"UTF-8", "US-ASCII", "ASCII", "ISO-8859-1", "ISO-8859-15", "WINDOWS-1252"})
-"""All write ``<`` as one octet, so that the look at the prolog below cannot be led astray."""
+from demail_gateway.core.xml_tree import ENCODINGS, check_bounds
 
 _MISC = re.compile(rb"\s+|<\?.*?\?>|<!--.*?-->", re.DOTALL)
 _SCHEMA = Path(__file__).parent / "schemas" / "confirmation.xsd"
@@ -28,8 +23,7 @@ def read_xml(xml: bytes) -> etree._ElementTree:
     Raises:
         XmlRefused: too large, another encoding, a DOCTYPE (so that no entity can be declared), or not well-formed.
     """
-    if len(xml) > MAX_XML_BYTES:
-        raise XmlRefused("too large")
+    check_bounds(xml)
     # Before the parser sees it: an entity bomb must not even be expanded in order to be refused.
     if _first_markup(xml).startswith(b"<!DOCTYPE"):
         raise XmlRefused("DOCTYPE")
@@ -40,7 +34,7 @@ def read_xml(xml: bytes) -> etree._ElementTree:
         raise XmlRefused("not well-formed") from error
     if tree.docinfo.internalDTD is not None:
         raise XmlRefused("DOCTYPE")
-    if (tree.docinfo.encoding or "UTF-8").upper() not in _ENCODINGS:
+    if (tree.docinfo.encoding or "UTF-8").upper() not in ENCODINGS:
         raise XmlRefused("encoding")
     return tree
 

@@ -118,7 +118,7 @@ def test_the_xml_carries_every_metadata_field_octet_by_octet() -> None:
     for entry in read.metadata:
         original = ORIGINAL.header.first(entry.name)
         assert original is not None
-        rebuilt = entry.header_field()
+        rebuilt = entry.header_field
         assert rebuilt is not None
         assert rebuilt.raw == original.raw
     names = {entry.name.lower() for entry in read.metadata}

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demail_gateway.core.errors import XmlRefused
-from demail_gateway.trust.xml_reading import MAX_XML_BYTES, read_xml, schema_errors
+from demail_gateway.core.xml_tree import MAX_XML_OCTETS, MAX_XML_TAGS
+from demail_gateway.trust.xml_reading import read_xml, schema_errors
 
 LAUGHS = b'<!DOCTYPE a [<!ENTITY a "haha">' + b"".join(
     b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 10) for n in range(9)
@@ -44,7 +45,8 @@ NOTIFICATION = (
         b"<a>\x00</a>",
         b"<a>\xff</a>",
         b"<a>" * 100_000,
-        b"<a>" + b"x" * MAX_XML_BYTES + b"</a>",
+        b"<a>" + b"<b/>" * MAX_XML_TAGS + b"</a>",
+        b"<a>" + b"x" * MAX_XML_OCTETS + b"</a>",
     ],
     ids=lambda xml: repr(xml[:40]),
 )
