@@ -46,6 +46,7 @@ def hand_over(gateway: Gateway) -> None:
 # --- lists
 
 
+@pytest.mark.clause("TR 01201-3.1 step 81", "TR 01201-3.1 function 12")
 async def test_lists_come_in_pages_newest_first(gateway: Gateway) -> None:
     ids = []
     for number in range(5):
@@ -59,6 +60,7 @@ async def test_lists_come_in_pages_newest_first(gateway: Gateway) -> None:
     assert third["next_cursor"] is None
 
 
+@pytest.mark.clause("TR 01201-3.1 function 12")
 async def test_filters_narrow_the_list(gateway: Gateway) -> None:
     first = await sent(gateway, "a", reference="AZ 1")
     gateway.world.time.advance(minutes=1)
@@ -122,6 +124,7 @@ async def test_a_cursor_of_another_list_is_refused(gateway: Gateway) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "cursor-invalid")
 
 
+@pytest.mark.clause("TR 01201-3.1 function 4 FC-02")
 @pytest.mark.parametrize("path", ["", "/events", "/raw", "/attachments/1", "/evidence", "/evidence.zip"])
 @pytest.mark.parametrize(
     "unknown", ["msg_01990000-0000-7000-8000-000000000000", "msg_x", "evt_01990000-0000-7000-8000-000000000000", "%00"]
@@ -149,6 +152,7 @@ async def test_the_history_begins_with_the_first_event(gateway: Gateway) -> None
 # --- content
 
 
+@pytest.mark.clause("TR 01201-3.1 step 84", "TR 01201-3.1 function 4", "TR 01201-3.4 §3.6 single")
 async def test_raw_is_the_chosen_copy_byte_for_byte(gateway: Gateway) -> None:
     message = await sent(gateway, bcc=["presse@sandbox.de-mail.de"], split_recipients=False)
     assert (await gateway.call("GET", f"messages/{message}/raw")).status_code == 404
@@ -178,6 +182,7 @@ async def test_an_attachment_is_a_download_that_no_browser_runs(gateway: Gateway
     assert "sandbox" in answer.headers["content-security-policy"]
 
 
+@pytest.mark.clause("TR 01201-3.1 step 84 FC-01")
 @pytest.mark.parametrize(
     ("asked", "status", "content", "content_range"),
     [
@@ -217,6 +222,7 @@ async def test_attachments_count_from_1(gateway: Gateway, number: str) -> None:
 # --- inbound
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 48, 81, 91")
 async def test_inbound_messages_carry_their_verification_and_are_listed_in_the_inbox(gateway: Gateway) -> None:
     received = gateway.receive(gateway.city, INBOUND)
     await sent(gateway)
@@ -264,7 +270,7 @@ async def test_names_and_types_from_hostile_mail_break_no_header(gateway: Gatewa
     assert (await gateway.call("GET", f"messages/{received}")).json()["subject"] == "mit ? Rest"
 
 
-@pytest.mark.clause("SND-91")
+@pytest.mark.clause("SND-91", "TR 01201-3.1 steps 58–59, 77–80", "TR 01201-3.1 function 4 FC-01")
 async def test_a_private_message_shows_only_that_it_exists_without_the_right(gateway: Gateway) -> None:
     received = gateway.receive(gateway.city, INBOUND, private=True)
     token_scopes = (Scope.INBOX_READ, Scope.MESSAGES_READ)
@@ -278,7 +284,7 @@ async def test_a_private_message_shows_only_that_it_exists_without_the_right(gat
     assert allowed.content == INBOUND
 
 
-@pytest.mark.clause("SND-73")
+@pytest.mark.clause("SND-73", "TR 01201-3.1 function 2")
 @pytest.mark.parametrize("reason", ["malware", "integrity", "unscanned"])
 async def test_quarantined_content_needs_the_risk_acknowledged(gateway: Gateway, reason: str) -> None:
     received = gateway.receive(gateway.city, INBOUND, quarantine=reason)
@@ -289,6 +295,7 @@ async def test_quarantined_content_needs_the_risk_acknowledged(gateway: Gateway,
         assert (await gateway.call("GET", f"messages/{received}/{path}?acknowledge_risk=true")).status_code == 200
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 76–77", "TR 01201-3.1 step 76 FC-02")
 async def test_each_scope_reads_its_own_direction(gateway: Gateway) -> None:
     outbound = await sent(gateway)
     inbound = gateway.receive(gateway.city, INBOUND)
@@ -330,6 +337,7 @@ def prove(gateway: Gateway, message: str, octets: bytes = b"confirmation") -> Ev
     return view
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 62, 91", "TR 01201-3.1 function 4")
 async def test_proofs_are_listed_with_their_report_and_given_byte_for_byte(gateway: Gateway) -> None:
     message = await sent(gateway)
     view = prove(gateway, message)

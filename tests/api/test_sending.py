@@ -68,6 +68,7 @@ async def test_a_confirmation_of_retrieval_sets_private(gateway: Gateway) -> Non
     assert answer.json()["options"]["private"] is True
 
 
+@pytest.mark.clause("TR 01201-3.1 step 5")
 async def test_signing_follows_the_policy_unless_the_request_says_otherwise(gateway: Gateway) -> None:
     tenants, mine = gateway.world.tenants, gateway.city.record
     tenants[mine.id] = replace(mine, policy={"sign_by_default": True})
@@ -75,6 +76,7 @@ async def test_signing_follows_the_policy_unless_the_request_says_otherwise(gate
     assert (await gateway.send("b", sign=False)).json()["signed"] is False
 
 
+@pytest.mark.clause("TR 01201-3.1 step 4")
 async def test_attachments_come_inline_or_by_upload(gateway: Gateway) -> None:
     upload = await gateway.call("POST", "attachments?filename=b%C3%A4r.bin", content=b"x" * 70_000)
     attachments = [
@@ -224,7 +226,7 @@ async def test_the_second_message_needs_no_look_at_the_configuration(gateway: Ga
     assert gateway.world.calls == ["accept"]
 
 
-@pytest.mark.clause("SND-17")
+@pytest.mark.clause("SND-17", "TR 01201-3.1 step 26")
 async def test_at_level_normal_the_quota_is_read_each_time(gateway: Gateway) -> None:
     gateway.world.connections[gateway.connection.id] = replace(gateway.connection, auth_level=AuthLevel.NORMAL)
     assert (await gateway.send("a")).status_code == 202
@@ -237,7 +239,7 @@ async def test_at_level_normal_the_quota_is_read_each_time(gateway: Gateway) -> 
 # --- encryption
 
 
-@pytest.mark.clause("DIR-50")
+@pytest.mark.clause("DIR-50", "TR 01201-3.1 steps 7–8", "TR 01201-3.1 step 8 FC-01")
 async def test_encryption_needs_a_certificate_for_every_recipient(gateway: Gateway) -> None:
     gateway.provider.certificates["a@sandbox.de-mail.de"] = b"der"
     to = ["a@sandbox.de-mail.de", "b@sandbox.de-mail.de"]
@@ -375,6 +377,7 @@ def _policy(gateway: Gateway, **policy: Any) -> None:
     gateway.world.tenants[mine.id] = replace(mine, policy=policy)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 14, 17, 20, 22, 25, 28")
 @pytest.mark.parametrize(
     ("rule", "code", "pointer", "prepare", "changes"),
     REFUSALS,

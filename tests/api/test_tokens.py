@@ -77,6 +77,7 @@ async def test_json_is_no_token_request(gateway: Gateway) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.clause("TR 01201-3.1 step 76 FC-01")
 @pytest.mark.parametrize(
     "authorization",
     [
@@ -182,6 +183,7 @@ async def test_parameters_are_judged_after_token_and_scope(gateway: Gateway) -> 
     assert await status(gateway, await gateway.token(gateway.city), path="messages?limit=0") == 422
 
 
+@pytest.mark.clause("TR 01201-3.1 step 76 FC-01")
 @pytest.mark.parametrize("token", ["", "abc", "a.b.c", "ü", "x" * 10_000])
 async def test_what_is_no_token_is_401_with_a_challenge(gateway: Gateway, token: str) -> None:
     answer = await gateway.http.get(
@@ -223,7 +225,7 @@ async def test_a_token_ends_after_15_minutes(gateway: Gateway) -> None:
     assert await status(gateway, token) == 401
 
 
-@pytest.mark.clause("GWT-40")
+@pytest.mark.clause("GWT-40", "TR 01201-3.1 step 76 FC-02", "TR 01201-3.1 step 77")
 async def test_a_stopped_client_and_a_withdrawn_scope_take_effect_within_30_seconds(gateway: Gateway) -> None:
     token = await gateway.token(gateway.city)
     assert await status(gateway, token) == 200

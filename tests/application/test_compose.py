@@ -60,7 +60,7 @@ def test_open_copy_names_to_and_cc_and_no_bcc() -> None:
     assert len(served(content(MAIN))) == 3
 
 
-@pytest.mark.clause("MF-19")
+@pytest.mark.clause("MF-19", "TR 01201-3.4 §3.1.8 bcc", "TR 01201-3.4 §3.1.21 bcc")
 def test_bcc_copy_names_only_its_own_bcc_recipient() -> None:
     octets = written(content(SECRET_ONE))
     chosen = read(octets)["x-de-mail-chosen-recipient"]
@@ -110,6 +110,7 @@ def test_octets_of_an_earlier_attempt_are_returned_unchanged() -> None:
     assert written(content(MAIN, octets=b"as sent", sign=True)) == b"as sent"
 
 
+@pytest.mark.clause("TR 01201-3.1 step 6")
 def test_signed_entity_is_what_the_signature_covers() -> None:
     plain, signed = written(content(MAIN)), written(content(MAIN, sign=True), MATERIAL)
     entity = plain.partition(b"MIME-Version: 1.0\r\n")[2]
@@ -119,7 +120,7 @@ def test_signed_entity_is_what_the_signature_covers() -> None:
     assert part.get_payload(decode=True) == b"signature over %d" % len(entity)
 
 
-@pytest.mark.clause("DIR-52")
+@pytest.mark.clause("DIR-52", "TR 01201-3.1 step 8")
 def test_encrypted_copy_is_for_its_recipients_and_the_sender_and_nobody_else() -> None:
     certificates = {recipient.address: recipient.address.encode() for recipient in PEOPLE}
     octets = written(content(SECRET_ONE, encrypt=True, recipient_certificates=certificates), MATERIAL)
@@ -131,11 +132,13 @@ def test_encrypted_copy_is_for_its_recipients_and_the_sender_and_nobody_else() -
     assert "Grüße".encode() not in octets
 
 
+@pytest.mark.clause("TR 01201-3.1 step 8 FC-01")
 def test_missing_certificate_fails_the_copy() -> None:
     with pytest.raises(ComposeFailed, match="recipient-certificate-missing"):
         written(content(MAIN, encrypt=True), MATERIAL)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 6 FC-02")
 @pytest.mark.parametrize("wish", [{"sign": True}, {"encrypt": True}])
 def test_missing_key_is_no_fault_of_the_copy(wish: dict[str, Any]) -> None:
     with pytest.raises(KeyUnavailable):

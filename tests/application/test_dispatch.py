@@ -90,6 +90,7 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.clause("TR 01201-3.1 step 9")
 async def test_copy_is_handed_over_once_and_its_end_recorded(bench: Bench) -> None:
     copy_id = bench.outbox.add()
     assert await bench.drain(TENANT) is False
@@ -526,6 +527,7 @@ async def test_end_that_cannot_be_written_at_once_is_written_later(bench: Bench)
     assert len(bench.named("store_away")) == 2
 
 
+@pytest.mark.clause("TR 01201-3.1 step 9 FC-03")
 async def test_hand_over_is_broken_off_before_its_lease_ends() -> None:
     bench = Bench(attempt_s=0.3)
     copy_id = bench.outbox.add()
@@ -571,6 +573,7 @@ async def test_copy_larger_than_45_mib_as_transmitted_fails(bench: Bench) -> Non
     assert bench.outbox.copies[copy_id].replies == ["too-large"]
 
 
+@pytest.mark.clause("TR 01201-3.1 step 6 FC-02")
 async def test_missing_key_puts_a_signed_copy_off_and_fails_it_when_that_lasts(bench: Bench) -> None:
     copy_id = bench.outbox.add(1, sign=True)
     await bench.drain(TENANT)

@@ -47,6 +47,7 @@ def found(
     return content_signature(read_message(octets), cms_signers, judge, judge_with, at)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 63–64, 89–90")
 def test_a_signature_that_holds_passes_by_the_certificates_that_came_along() -> None:
     (check,) = found(signed())
     assert (check.name, check.outcome, check.detail) == ("content.signature", Outcome.PASSED, "")
@@ -58,11 +59,13 @@ def test_writers_are_none_of_the_signers_that_a_connection_names() -> None:
     assert (check.outcome, check.detail) == (Outcome.PASSED, "")
 
 
+@pytest.mark.clause("TR 01201-3.1 step 64 FC-01", "TR 01201-3.1 step 90 FC-01")
 def test_a_changed_text_fails() -> None:
     (check,) = found(signed(ENTITY.replace(b"Guten", b"Guter")))
     assert (check.outcome, check.detail) == (Outcome.FAILED, "signature-mismatch")
 
 
+@pytest.mark.clause("TR 01201-3.1 step 64 FC-03", "TR 01201-3.1 step 90 FC-03")
 def test_without_revocation_list_it_is_undecided() -> None:
     (check,) = found(signed(), crls=())
     assert (check.outcome, check.detail) == (Outcome.INDETERMINATE, "certificate-status-unknown")
@@ -73,12 +76,14 @@ def test_a_certificate_of_an_unknown_authority_decides_nothing() -> None:
     assert (check.outcome, check.detail) == (Outcome.INDETERMINATE, "certificate-untrusted")
 
 
+@pytest.mark.clause("TR 01201-3.1 step 64 FC-02", "TR 01201-3.1 step 90 FC-02")
 def test_a_certificate_whose_time_is_over_fails() -> None:
     (check,) = found(signed(), at=NOW + 2 * DAY)
     assert check.outcome is Outcome.FAILED
     assert "certificate-expired" in check.detail
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 63, 89")
 @pytest.mark.parametrize(
     "octets",
     [

@@ -144,6 +144,7 @@ class Bench:
         return entry
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 60–61")
 async def test_receipt_of_a_sent_copy_becomes_a_proof_that_moves_its_recipient() -> None:
     bench = Bench(RECEIPT)
     await bench.run()
@@ -216,6 +217,7 @@ async def test_forged_confirmation_is_kept_as_failed_and_moves_nothing() -> None
     assert [name for name, _ in bench.events] == ["evidence_recorded", "evidence_rejected"]
 
 
+@pytest.mark.clause("TR 01201-3.1 step 83 FC-03")
 async def test_undecided_status_moves_nothing_and_is_checked_again() -> None:
     bench = Bench(RECEIPT, judge=STATUS_UNKNOWN)
     await bench.run()
@@ -265,6 +267,7 @@ async def test_notification_about_no_message_of_ours_informs_the_tenant() -> Non
     assert bench.entry.message_type == "notification"
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 48, 66", "TR 01201-3.4 §2.1.1")
 async def test_ordinary_message_becomes_an_entry_with_its_verification() -> None:
     bench = Bench(NORMAL)
     await bench.run()
@@ -284,6 +287,7 @@ async def test_ordinary_message_becomes_an_entry_with_its_verification() -> None
     assert bench.arrivals.asked == [], "an ordinary message is looked up nowhere"
 
 
+@pytest.mark.clause("TR 01201-3.1 step 48 FC-01")
 async def test_changed_message_is_put_into_quarantine() -> None:
     bench = Bench(NORMAL + b"mehr\r\n")
     await bench.run()
@@ -291,6 +295,7 @@ async def test_changed_message_is_put_into_quarantine() -> None:
     assert bench.entry.verification["outcome"] == "failed"
 
 
+@pytest.mark.clause("TR 01201-3.1 step 48 FC-03")
 async def test_entry_waits_a_little_for_a_revocation_list_and_not_for_ever() -> None:
     bench = Bench(NORMAL, judge=STATUS_UNKNOWN)
     await bench.run()
@@ -302,6 +307,7 @@ async def test_entry_waits_a_little_for_a_revocation_list_and_not_for_ever() -> 
     assert bench.entry.quarantine is None
 
 
+@pytest.mark.clause("TR 01201-3.1 step 41 FC-02", "TR 01201-3.1 step 86 FC-02")
 @pytest.mark.parametrize(
     "octets", [b"", b"\x00", b"no header at all", b"\r\n\r\n", b"A" * 2000, b"\xff\xfe: x\r\n\r\n"]
 )

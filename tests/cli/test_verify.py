@@ -35,6 +35,7 @@ def verify(*files: Path, anchors: tuple[Path, ...] = (ANCHOR,), at: str | None =
     return run_verify(list(files), list(anchors), [], at, as_json=True)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 83", "TR 01201-3.4 §3.6 integrity")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["id"]))
 def test_each_vector_has_the_outcome_of_its_verdict(case: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     file = VECTORS / case["file"]
@@ -184,6 +185,7 @@ def test_a_package_that_is_not_whole_fails(
     assert name in {check["name"] for check in document["checks"] if check["outcome"] == "failed"}
 
 
+@pytest.mark.clause("TR 01201-3.1 step 91")
 def test_a_person_reads_german(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_verify([VECTORS / "messages/bad-body.eml"], [ANCHOR], [], AT, as_json=False) == 1
     text = capsys.readouterr().out

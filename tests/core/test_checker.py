@@ -31,6 +31,7 @@ NOTIFICATION = "m-unknown-recipient"
 IDENT = "ident"
 
 
+@pytest.mark.clause("TR 01201-3.1 step 41", "TR 01201-3.4 §3.1.1 table 1")
 @pytest.mark.parametrize(
     "name",
     [
@@ -156,6 +157,35 @@ def _subject(name: str) -> bytes:
     return found.raw.removeprefix(b"Subject: ").removesuffix(b"\r\n")
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 step 10",
+    "TR 01201-3.1 step 41 FC-02",
+    "TR 01201-3.1 step 86 FC-02",
+    "TR 01201-3.4 §3.1.1 table 1",
+    "TR 01201-3.4 §3.1.1 duplicates",
+    "TR 01201-3.4 §3.1.2",
+    "TR 01201-3.4 §3.1.3",
+    "TR 01201-3.4 §3.1.4",
+    "TR 01201-3.4 §3.1.5",
+    "TR 01201-3.4 §3.1.6",
+    "TR 01201-3.4 §3.1.7",
+    "TR 01201-3.4 §3.1.8 syntax",
+    "TR 01201-3.4 §3.1.9",
+    "TR 01201-3.4 §3.1.10",
+    "TR 01201-3.4 §3.1.11",
+    "TR 01201-3.4 §3.1.12",
+    "TR 01201-3.4 §3.1.13 hash",
+    "TR 01201-3.4 §3.1.16",
+    "TR 01201-3.4 §3.1.17 length",
+    "TR 01201-3.4 §3.1.18",
+    "TR 01201-3.4 §3.1.19",
+    "TR 01201-3.4 §3.1.20",
+    "TR 01201-3.4 §3.1.21 folding",
+    "TR 01201-3.4 §3.1.21 mime",
+    "TR 01201-3.4 §3.1.21 c",
+    "TR 01201-3.4 §3.1.21 l",
+    "TR 01201-3.4 §3.1.21 q",
+)
 @pytest.mark.parametrize(("name", "old", "new", "expected"), CASES)
 def test_one_fault_gives_its_finding_and_no_other(name: str, old: str, new: str, expected: set[str]) -> None:
     message = message_of(name)
@@ -168,6 +198,7 @@ def test_every_code_of_the_table_is_shown_by_a_case() -> None:
     assert set(SEVERITIES) - shown == {"newline", "no-body-separator", "size"}
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 crlf")
 def test_lf_alone_is_a_warning() -> None:
     assert codes(vector("lf-only")) == {"newline"}
 
@@ -208,6 +239,7 @@ def test_severities_are_those_of_the_table() -> None:
     assert missing.severity is Severity.WARNING
 
 
+@pytest.mark.clause("TR 01201-3.4 §4", "TR 01201-3.4 §3.1.16", "TR 01201-3.4 §3.1.19")
 @pytest.mark.parametrize(
     ("version", "removed", "expected"),
     [
@@ -225,6 +257,7 @@ def test_matrix_follows_the_version(version: str, removed: str, expected: set[st
     assert codes(message.replace(removed.encode() + b": Stadt Musterstadt\r\n", b"")) == expected
 
 
+@pytest.mark.clause("TR 01201-3.4 §4", "TR 01201-3.4 §3.1.17 length")
 def test_private_id_had_no_limit_before_1_2() -> None:
     message = vector("original-with-private-id").replace(
         b"private-id: urn", b"private-id: " + b"x \r\n " * 350 + b"urn"
@@ -263,6 +296,7 @@ DRAFT = b"".join(
 )
 
 
+@pytest.mark.clause("TR 01201-3.4 §2.1")
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -285,6 +319,7 @@ def test_drafts_are_checked_by_the_submission_profile(
     assert [(item.code, item.header, item.severity.value) for item in found] == expected
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.1 table 1")
 def test_matrix_has_the_26_numbers_of_the_table() -> None:
     assert sorted({row.number for row in MATRIX}) == list(range(1, 27))
     assert {row.header for row in MATRIX if row.covered} == {name.lower() for name in HEADER_LIST}

@@ -36,12 +36,22 @@ def parts(message: bytes) -> dict[str, Any]:
     return {part.get_content_type(): part.get_content() for part in parsed.iter_parts()}
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.1 table 1")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_made_confirmation_breaks_no_rule_of_the_matrix(kind: ConfirmationKind) -> None:
     findings = check_message(read_message(sealed(unsealed(kind))))
     assert [f for f in findings if f.severity is Severity.ERROR] == []
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 steps 38, 56, 69",
+    "TR 01201-3.1 function 1",
+    "TR 01201-3.4 §3.5.1 type",
+    "TR 01201-3.4 §3.5.1 sender",
+    "TR 01201-3.4 §3.5.1 subject",
+    "TR 01201-3.4 §3.1.17 copied",
+    "TR 01201-3.4 §3.1.15",
+)
 @pytest.mark.parametrize(
     ("kind", "sender", "subject", "cc", "private"),
     [
@@ -74,6 +84,7 @@ def test_the_header_section_is_that_of_the_table(
     assert metadata.message_type is MessageType(kind.value)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 38, 69")
 @pytest.mark.parametrize("kind", [ConfirmationKind.DISPATCH, ConfirmationKind.RECEIPT])
 def test_a_confirmation_of_a_private_message_is_private(kind: ConfirmationKind) -> None:
     """SND-49, MF-2."""
@@ -81,6 +92,7 @@ def test_a_confirmation_of_a_private_message_is_private(kind: ConfirmationKind) 
     assert read_message(unsealed(kind, original)).header.value("x-de-mail-private") == "yes"
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 38, 69")
 def test_a_confirmation_goes_to_reply_to() -> None:
     """TR 01201-3.1 table 2 Nr. 10."""
     original = changed(b"Subject: ", b"Reply-To: Amt <rueckantwort@musterstadt.dmda-a.example>\r\nSubject: ")
@@ -90,6 +102,7 @@ def test_a_confirmation_goes_to_reply_to() -> None:
     assert [m.address for m in chosen.to] == [expected]
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.4.1 parts", "TR 01201-3.4 §3.5.1 facts", "TR 01201-3.4 §3.5.1 retrieve")
 def test_text_xml_and_pdf_come_in_this_order_and_say_the_same() -> None:
     """CO-5."""
     content = parts(unsealed(ConfirmationKind.RETRIEVE))
@@ -111,6 +124,7 @@ def test_text_xml_and_pdf_come_in_this_order_and_say_the_same() -> None:
     assert read.text.split() == text.split()
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 table 23", "TR 01201-3.4 §3.5.1 table 24", "TR 01201-3.4 §3.5.3")
 def test_the_xml_carries_every_metadata_field_octet_by_octet() -> None:
     xml = parts(unsealed(ConfirmationKind.RECEIPT))["application/xml"]
     assert SIGNATURES.schema_errors(xml) == ()
@@ -129,6 +143,7 @@ def test_the_xml_carries_every_metadata_field_octet_by_octet() -> None:
     assert read.subject == f"Eingangsbestätigung: {SENT.subject}"
 
 
+@pytest.mark.clause("TR 01201-3.1 step 56")
 def test_a_malware_confirmation_says_what_was_requested_and_that_nobody_read_it() -> None:
     """TR 01201-3.1 step 56."""
     text = parts(unsealed(ConfirmationKind.MALWARE))["text/plain"]

@@ -131,6 +131,7 @@ def header(old: bytes, new: bytes, message: bytes = RECEIPT) -> bytes:
 # --- what is right ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 60–61")
 @pytest.mark.parametrize("kind", list(ConfirmationKind))
 def test_a_proper_confirmation_is_confirmed_by_all_fifteen_steps(kind: ConfirmationKind) -> None:
     found = report(sealed(unsealed(kind)))
@@ -179,6 +180,7 @@ def test_a_confirmation_that_stands_alone_is_judged_without_the_sent_message() -
 # --- what is wrong, step by step -------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("TR 01201-3.1 step 61", "TR 01201-3.4 §3.5.1 sender", "TR 01201-3.4 §3.5.1 signature")
 @pytest.mark.parametrize(
     ("message", "changes", "step", "finding", "verdict"),
     [
@@ -323,7 +325,7 @@ def test_the_connection_s_own_system_domains_confirm_the_issuer_of_a_dispatch() 
     assert report(message, sent=known).verdict is Verdict.CONFIRMED
 
 
-@pytest.mark.clause("CO-2")
+@pytest.mark.clause("CO-2", "TR 01201-3.1 step 61")
 def test_another_provider_s_versandbestaetigung_moves_nothing() -> None:
     """A for dispatch: only the provider that took the message can have sent it on."""
     known = replace(SENT, provider_domains=frozenset({"dmda-a.example"}))
@@ -396,6 +398,7 @@ def test_a_time_without_zone_is_legal_time_and_a_remark() -> None:
     assert found.verdict is Verdict.CONFIRMED_WITH_REMARKS
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 retrieve")
 def test_a_delivery_time_belongs_to_the_abholbestaetigung() -> None:
     retrieve = unsealed(ConfirmationKind.RETRIEVE)
     assert "delivery-time-missing" in report(with_xml(element("DeliveryTime", None), retrieve)).findings
@@ -518,6 +521,7 @@ def test_a_wrong_signature_in_the_original_s_integrity_proves_nothing() -> None:
 # --- hostile ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("TR 01201-3.1 step 60", "TR 01201-3.4 §3.5.1 type")
 def test_only_class_b_is_a_confirmation() -> None:
     assert is_confirmation(read_message(SEALED).header)
     assert not is_confirmation(ORIGINAL.header)

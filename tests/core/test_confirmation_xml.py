@@ -43,6 +43,7 @@ def written(**changes: object) -> bytes:
     return write_acknowledgement(**{**arguments, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 table 23")
 def test_what_was_written_is_read_again() -> None:
     read = read_acknowledgement(written(delivery_time=AT - timedelta(hours=1)))
     assert (read.sender, read.subject) == ("Versandbestaetigung@a.example", "Versandbestätigung: Bescheid")
@@ -89,6 +90,7 @@ def test_any_text_survives_writing_and_reading(subject: str, text: str, integrit
     assert (read.subject, read.text, read.hash) == (subject, text, integrity)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 table 24")
 @given(st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20), min_size=1))
 def test_any_field_is_rebuilt_octet_by_octet(words: list[str]) -> None:
     field = HeaderField(("X-Field: " + "\r\n\t".join(words) + "\r\n").encode())
@@ -157,6 +159,7 @@ def test_comments_inside_text_do_not_split_it() -> None:
     assert read_notification(xml.encode()).text == "nicht zugestellt"
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.2 table 25", "TR 01201-3.4 §3.5.3")
 def test_a_notification_is_read_as_it_was_written_and_fits_the_schema() -> None:
     xml = write_notification(subject="Nicht zustellbar", text="Grund", time=AT, sender="Anbieter <B>")
     read = read_notification(xml)
@@ -203,6 +206,7 @@ def test_a_written_time_is_read_again_to_the_second(clock: datetime) -> None:
     assert parse_time(format_time(moment)) == (moment.replace(microsecond=0), True)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 table 24")
 def test_values_are_compared_after_collapsing_blanks() -> None:
     """CO-12."""
     assert collapsed(" a \r\n\t b\n") == "a b"

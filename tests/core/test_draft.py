@@ -158,6 +158,16 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 steps 2–3, 9, 12–25",
+    "TR 01201-3.1 step 2 FC-01",
+    "TR 01201-3.1 step 2 FC-02",
+    "TR 01201-3.1 step 3 FC-01",
+    "TR 01201-3.1 step 9 FC-02",
+    "TR 01201-3.1 step 12 FC-01",
+    "TR 01201-3.1 steps 26–28",
+    "TR 01201-3.4 §3.1.17 length",
+)
 @pytest.mark.parametrize(("rule", "code", "pointer", "draft", "situation"), REFUSALS)
 def test_each_rule_is_refused_with_its_number_code_and_place(
     rule: str, code: str, pointer: str, draft: DraftInput, situation: SenderSituation
@@ -223,6 +233,7 @@ def test_all_violations_come_at_once_in_the_order_of_the_contract() -> None:
                      "ADR-33"]  # fmt: skip
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 15–17")
 def test_mixed_addressing_is_told_beside_the_recipient() -> None:
     assert broken(changed(to=(ERIKA, MAILBOX))) == [
         ("SND-11", "recipient-not-demail", "/to/1"),
@@ -315,6 +326,7 @@ def test_a_plain_draft_is_one_copy_for_its_recipients() -> None:
     assert served(copy) == [ERIKA, MAX, ARCHIVE]
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.8 bcc")
 def test_bcc_copy_names_only_its_own_recipient() -> None:
     """MF-19, TR 01201-3.4 §3.1.8."""
     main, first, second = plan(to=(ERIKA,), bcc=(MAX, ARCHIVE)).copies
@@ -388,11 +400,13 @@ def test_the_plan_keeps_the_decisions() -> None:
     assert examine(changed(sign=False), situated(sign_by_default=True)).sign is False
 
 
+@pytest.mark.clause("TR 01201-3.1 step 26")
 def test_quotas_of_the_guideline_do_not_bind_at_level_high() -> None:
     """SND-62."""
     examine(DRAFT, situated(quota=QuotaUse(5000, 5000, 5000, 5000)))
 
 
+@pytest.mark.clause("TR 01201-3.1 step 26")
 def test_the_last_free_message_of_the_day_passes() -> None:
     examine(DRAFT, situated(auth_level=AuthLevel.NORMAL, quota=QuotaUse(99, 99, 299, 299)))
 
@@ -454,6 +468,7 @@ def test_mending_one_fault_never_hides_the_others(draft: DraftInput, situation: 
     assert before == after
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.8 bcc", "TR 01201-3.4 §3.1.21 bcc")
 @given(good_recipients, st.data(), st.booleans())
 def test_every_recipient_is_in_exactly_one_copy_and_only_its_own_bcc_is_seen(
     recipients: list[str], data: st.DataObject, split: bool

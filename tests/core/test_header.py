@@ -35,6 +35,7 @@ def raw_fields(draw: st.DrawFn) -> bytes:
 MESSAGES = st.tuples(st.lists(raw_fields(), min_size=1, max_size=8), st.binary(max_size=200))
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1 others")
 @given(MESSAGES)
 def test_reading_then_writing_is_the_identity(parts: tuple[list[bytes], bytes]) -> None:
     fields, body = parts
@@ -105,6 +106,7 @@ def test_blank_line_with_a_space_does_not_end_the_section() -> None:
     assert octets.header.fields[0].raw == b"A: 1\r\n \r\n"
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1 case", "TR 01201-3.4 §3.1.1 duplicates")
 def test_topmost_instance_counts() -> None:
     header = read_header(b"Subject: upper\r\nFrom: a\r\nsubject: lower\r\n")
     assert header.value("SUBJECT") == "upper"
@@ -145,6 +147,7 @@ def test_oversized_section_is_refused() -> None:
 PLAIN = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.just("\t"), max_size=400)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1 fields", "TR 01201-3.4 §3.1.21 folding")
 @given(NAMES, PLAIN)
 def test_unfolding_a_folded_value_gives_it_back(name: str, value: str) -> None:
     raw = fold(name, value)
@@ -156,6 +159,7 @@ def test_unfolding_a_folded_value_gives_it_back(name: str, value: str) -> None:
     assert Header((HeaderField(raw),)).value(name) == value.strip(" \t")
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 folding")
 @given(st.lists(st.text("abc", min_size=1, max_size=30), min_size=1, max_size=60))
 def test_lines_stay_within_78_octets_where_there_are_blanks(words: list[str]) -> None:
     assert all(len(line) <= 78 for line in fold("x-de-mail-private-id", " ".join(words)).split(b"\r\n"))
@@ -169,6 +173,7 @@ def test_refolding_changes_octets_but_not_the_value(words: list[str], data: st.D
     assert HeaderField(raw).raw == raw
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 mime")
 @pytest.mark.parametrize("value", ["a\r\nBcc: x@y", "a\nb", "a\rb", "a\0b", "a\x1bb", "a\x7fb", "ü", "\udcfc"])
 def test_line_ends_controls_and_raw_umlauts_cannot_be_written(value: str) -> None:
     with pytest.raises(ValueError, match="control or non-ASCII"):

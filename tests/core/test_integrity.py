@@ -65,6 +65,12 @@ def with_field(value: str, message: bytes = UNSEALED) -> bytes:
     return f"x-de-mail-integrity: {value}\r\n".encode() + message
 
 
+@pytest.mark.clause(
+    "TR 01201-3.4 §3.1.21 algorithms",
+    "TR 01201-3.4 §3.1.21 a",
+    "TR 01201-3.4 §3.1.13 every",
+    "TR 01201-3.4 §3.1.13 hash",
+)
 @given(BODIES, HASHES, st.sampled_from(["hash", "rsa", "pss", "p256", "p521", "bp256"]))
 def test_what_was_sealed_holds_with_all_twelve_algorithms(body: bytes, hash_name: HashName, mode: str) -> None:
     message = read_message(UNSEALED).header.raw + b"\r\n" + body
@@ -80,6 +86,7 @@ def test_what_was_sealed_holds_with_all_twelve_algorithms(body: bytes, hash_name
 SEALED = {"hash": sealed(), "p256": sealed(mode="p256")}
 
 
+@pytest.mark.clause("TR 01201-3.1 step 48 FC-01", "TR 01201-3.4 §3.1.13 kept")
 @pytest.mark.parametrize("mode", list(SEALED))
 @given(data=st.data())
 def test_one_changed_octet_in_field_or_body_is_noticed(mode: str, data: st.DataObject) -> None:
@@ -97,6 +104,7 @@ def test_one_changed_octet_in_field_or_body_is_noticed(mode: str, data: st.DataO
     assert check(bytes(message)).verdict is Outcome.FAILED
 
 
+@pytest.mark.clause("TR 01201-3.1 step 48 FC-01", "TR 01201-3.4 §3.1.13 kept")
 @given(st.data())
 def test_one_changed_octet_in_the_integrity_field_is_noticed(data: st.DataObject) -> None:
     message = bytearray(sealed())
@@ -120,6 +128,7 @@ def test_where_the_body_is_cut_makes_no_difference(body: bytes, cuts: list[int],
     assert hasher.digest() == hasher.digest() == body_digest(body, hash_name)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 c", "TR 01201-3.4 §3.1.21 dkim")
 @given(BODIES)
 def test_body_is_canonicalised_as_simple(body: bytes) -> None:
     expected = re.sub(rb"(\r\n)*\Z", b"", body, count=1) + b"\r\n"
@@ -136,12 +145,14 @@ def test_millions_of_empty_lines_are_skipped_quickly() -> None:
     assert hasher.digest() == hashlib.sha256(body + b"y\r\n").digest()
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 folding")
 @pytest.mark.parametrize("mode", list(SIGNERS))
 def test_emitted_lines_have_at_most_78_octets(mode: str) -> None:
     written = sealed(mode=mode, hash_name=HashName.SHA512).removesuffix(UNSEALED)
     assert max(map(len, written.split(b"\r\n"))) <= 78
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 h")
 def test_private_id_is_listed_only_if_present() -> None:
     with_id = sealed(b"X-De-Mail-Private-Id: a\r\n" + UNSEALED)
     assert "x-de-mail-private-id" in read_field(read_message(with_id).header.fields[0]).h
@@ -168,6 +179,7 @@ def test_unreadable_message_is_malformed() -> None:
 GOOD_B64 = "AAAA"
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 c", "TR 01201-3.4 §3.1.21 dkim")
 @pytest.mark.parametrize(
     "value",
     [
@@ -204,6 +216,7 @@ def test_broken_tag_lists_are_malformed(value: str) -> None:
     assert (result.code, result.protection) == ("integrity-malformed", Protection.NONE)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 a")
 @pytest.mark.parametrize(
     "a", ["rsa-sha256", "sha1", "SHA256", "sha256/RSA", "sha256/", "sha256/rsa/x", "sha 256", "md5/rsa"]
 )
@@ -212,6 +225,7 @@ def test_other_algorithms_are_unsupported(a: str) -> None:
     assert (result.code, result.protection) == ("algorithm-unsupported", Protection.NONE)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 l", "TR 01201-3.4 §3.1.21 q")
 def test_missing_and_ignored_tags_are_findings() -> None:
     field = read_field(
         HeaderField(b"x-de-mail-integrity: a=sha256/rsa; l=3; x=9; h=Date:From:Date:To; bh=AAAA; b=AAAA;\r\n")
@@ -228,6 +242,7 @@ def test_case_of_tag_names_counts() -> None:
         read_field(HeaderField(b"x-de-mail-integrity: A=sha256; h=From; bh=AAAA; b=AAAA\r\n"))
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 b", "TR 01201-3.4 §3.1.21 dkim")
 @pytest.mark.parametrize(
     ("raw", "without"),
     [
@@ -248,6 +263,7 @@ def test_field_without_b_cannot_be_emptied() -> None:
         emptied(HeaderField(b"i: bh=b; x=b=c; b\r\n"))
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 h", "TR 01201-3.4 §3.1.21 duplicates")
 def test_repeated_and_further_names_and_other_order_are_hashed_as_listed() -> None:
     names = [*reversed([name.lower() for name in HEADER_LIST]), "to", "from", "content-type"]
     bh = body_digest(read_message(UNSEALED).body, HashName.SHA256)
@@ -262,12 +278,19 @@ def test_repeated_and_further_names_and_other_order_are_hashed_as_listed() -> No
     assert check(message.replace(b"\r\nTo: ", b"\r\nTo:  ")).code == "header-hash-mismatch"
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 hash-only")
 def test_certificate_beside_a_hash_is_unexpected_but_harmless() -> None:
     message = write_certificate(b"x") + sealed()
     result = check(message)
     assert (result.code, result.findings) == ("ok", ("certificate-unexpected",))
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 step 48 FC-04",
+    "TR 01201-3.1 step 83 FC-04",
+    "TR 01201-3.4 §3.1.13 signed",
+    "TR 01201-3.4 §3.5.1 signed",
+)
 def test_hash_alone_is_too_little_for_sender_confirmed_and_classes_b_and_i() -> None:
     for old, new in (
         (b"authoritative: no", b"authoritative: yes"),
@@ -280,6 +303,7 @@ def test_hash_alone_is_too_little_for_sender_confirmed_and_classes_b_and_i() -> 
     assert check(sealed(UNSEALED.replace(b"type: normal", b"type: unknown"))).code == "ok"
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.1 duplicates", "TR 01201-3.4 §3.1.21 duplicates")
 def test_duplicates_are_reported_and_the_topmost_counts() -> None:
     signed = sealed(mode="p256")
     result = check(
@@ -294,6 +318,7 @@ def test_duplicates_are_reported_and_the_topmost_counts() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.14")
 def test_armoured_certificate_is_read() -> None:
     der = SIGNERS["rsa"].certificate_der if SIGNERS["rsa"] else b""
     pem = (VECTORS / "keys" / "rsa3072.crt.pem").read_bytes().strip().replace(b"\n", b"\r\n ")
@@ -301,6 +326,7 @@ def test_armoured_certificate_is_read() -> None:
     assert read_certificate(field) == read_certificate(HeaderField(write_certificate(der))) == der
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.14")
 @pytest.mark.parametrize(
     "armour",
     [
@@ -322,6 +348,13 @@ class FixedJudge:
         return self.verdict
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 step 48 FC-02",
+    "TR 01201-3.1 step 48 FC-03",
+    "TR 01201-3.1 step 83 FC-02",
+    "TR 01201-3.1 step 83 FC-03",
+    "TR 01201-3.4 §3.1.21 certificate",
+)
 @pytest.mark.parametrize(
     ("verdict", "code", "findings"),
     [
@@ -346,6 +379,7 @@ def facts(key_type: str, bits: int, curve: str | None = None) -> CertificateFact
     return CertificateFacts(b"", key_type, bits, curve, "", "", 1, VERIFICATION_TIME, VERIFICATION_TIME, "")
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 permitted")
 @pytest.mark.parametrize(
     ("key", "findings"),
     [

@@ -13,10 +13,12 @@ from demail_gateway.core.limits import GUIDELINE, GUIDELINE_NORMAL, MIB, Limits,
 some_limits = st.builds(Limits, *[st.none() | st.integers(0, 100)] * 6)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.17 length")
 def test_the_guideline_allows_20_mib_net_45_gross_and_1024_characters() -> None:
     assert (GUIDELINE.net_bytes, GUIDELINE.gross_bytes, GUIDELINE.reference_chars) == (20 * MIB, 45 * MIB, 1024)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 26")
 def test_level_normal_allows_100_messages_to_300_recipients_a_day() -> None:
     assert (GUIDELINE_NORMAL.messages_per_day, GUIDELINE_NORMAL.recipients_per_day) == (100, 300)
 

@@ -74,6 +74,7 @@ def is_clean(octets: bytes) -> bool:
     return octets.isascii() and all(len(line) <= 998 and not {13, 10, 0} & set(line) for line in lines)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 crlf")
 @given(TEXT | LONG_TEXT.map("".join))
 def test_any_text_arrives_with_crlf_line_ends(text: str) -> None:
     entity = build_entity(text, None, (), "b1")
@@ -83,6 +84,7 @@ def test_any_text_arrives_with_crlf_line_ends(text: str) -> None:
     assert content(parsed(entity)) == crlf(text)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 4", "TR 01201-3.4 §2.1.2", "TR 01201-3.4 §3.4")
 @given(TEXT, TEXT, st.binary(max_size=300), FILENAMES)
 def test_text_markup_and_attachment_arrive_in_their_order(text: str, html: str, octets: bytes, name: str) -> None:
     entity = build_entity(text, html, (PartSource(name, "application/pdf", octets),), "b1")
@@ -97,6 +99,7 @@ def test_text_markup_and_attachment_arrive_in_their_order(text: str, html: str, 
     assert attachment.get_content_disposition() == "attachment"
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 mime")
 @given(VISIBLE)
 def test_any_file_name_arrives(name: str) -> None:
     entity = attachment_entity(PartSource(name, "application/octet-stream", b"x"))
@@ -203,6 +206,7 @@ def test_lone_surrogates_are_refused() -> None:
         build_entity("\ud800", None, (), "b")
 
 
+@pytest.mark.clause("TR 01201-3.1 step 6")
 @given(st.binary(max_size=400))
 def test_signed_entity_keeps_its_octets(signature: bytes) -> None:
     entity = build_entity("Grüße", "<p>Grüße</p>", (PartSource("a.pdf", "application/pdf", b"x"),), "b")
@@ -234,6 +238,17 @@ def test_wrapping_parameters_cannot_break_out() -> None:
         multipart_signed(b"", b"", "sha-256\r\n", "b")
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 steps 1, 3",
+    "TR 01201-3.4 §2.1",
+    "TR 01201-3.4 §3.1 fields",
+    "TR 01201-3.4 §3.1 lower",
+    "TR 01201-3.4 §3.1.2",
+    "TR 01201-3.4 §3.1.3",
+    "TR 01201-3.4 §3.1.4",
+    "TR 01201-3.4 §3.1.5",
+    "TR 01201-3.4 §3.1.6",
+)
 def test_exactly_the_fields_of_column_one_are_written() -> None:
     message = assemble(
         fields(cc=(ARCHIVE,), reply_to=Address("antwort", "stadt.a.example"), account_holder="Stadt Köln"),
@@ -253,6 +268,7 @@ def test_optional_fields_are_left_out() -> None:
     assert not {"to", "cc", "reply-to", "bcc"} & set(names)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 4", "TR 01201-3.4 §3.1.7", "TR 01201-3.4 §3.1.17 copied")
 def test_metadata_are_read_back_as_written() -> None:
     options = SendOptions(confirmation_of_dispatch=True, private=True)
     chosen = RecipientLists(to=(Mailbox("", ERIKA.address),), bcc=(ARCHIVE,))
@@ -312,6 +328,7 @@ def test_only_an_entity_can_follow_the_fields() -> None:
         assemble(fields(), b"\r\nbody")
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 folding")
 def test_thousand_recipients_are_folded() -> None:
     many = tuple(Mailbox("", Address(f"empfaenger{n:04}", "amt.b.example")) for n in range(1000))
     message = assemble(fields(to=many, chosen=RecipientLists(to=many)), b"Content-Type: x\r\n\r\n")

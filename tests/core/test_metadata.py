@@ -15,6 +15,15 @@ def metadata(*lines: str) -> Metadata:
     return read_metadata(read_header("".join(f"{line}\r\n" for line in ("X: y", *lines)).encode("utf-8")))
 
 
+@pytest.mark.clause(
+    "TR 01201-3.4 §2.1.1",
+    "TR 01201-3.4 §3.1 case",
+    "TR 01201-3.4 §3.1.7",
+    "TR 01201-3.4 §3.1.10",
+    "TR 01201-3.4 §3.1.11",
+    "TR 01201-3.4 §3.1.18",
+    "TR 01201-3.4 §3.1.19",
+)
 def test_all_metadata_of_a_normal_message_are_read() -> None:
     found = metadata(
         "From: =?utf-8?q?B=C3=BCrgeramt?= <poststelle@stadt.example>",
@@ -62,6 +71,13 @@ def test_all_metadata_of_a_normal_message_are_read() -> None:
     assert found.transport is TransportState.ORIGINAL
 
 
+@pytest.mark.clause(
+    "TR 01201-3.4 §3.1.2",
+    "TR 01201-3.4 §3.1.3",
+    "TR 01201-3.4 §3.1.4",
+    "TR 01201-3.4 §3.1.5",
+    "TR 01201-3.4 §3.1.6",
+)
 def test_nothing_is_invented_for_an_empty_section() -> None:
     found = metadata()
     assert (found.sender, found.reply_to, found.subject, found.date, found.message_type) == (None,) * 5
@@ -72,6 +88,7 @@ def test_nothing_is_invented_for_an_empty_section() -> None:
     assert found.transport is TransportState.ORIGINAL
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.5", "TR 01201-3.4 §3.1.6")
 @pytest.mark.parametrize("value", ["Yes", "ja", "true", "", "YES"])
 def test_misspelt_option_counts_as_private_but_as_nothing_else(value: str) -> None:
     found = metadata(f"x-de-mail-private: {value}", f"x-de-mail-authoritative: {value}")
@@ -79,6 +96,7 @@ def test_misspelt_option_counts_as_private_but_as_nothing_else(value: str) -> No
     assert not found.authoritative
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.12")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -91,6 +109,7 @@ def test_message_type_is_compared_after_collapsing_blanks(value: str, expected: 
     assert metadata(f"x-de-mail-message-type: {value}").message_type is expected
 
 
+@pytest.mark.clause("TR 01201-3.1 step 41", "TR 01201-3.4 §3.1.20")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -105,14 +124,17 @@ def test_unknown_notification_type_counts_as_other(value: str | None, expected: 
     assert metadata("x-de-mail-message-type: notification", *lines).notification_type is expected
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.20")
 def test_notification_type_means_nothing_outside_class_m() -> None:
     assert metadata("x-de-mail-message-type: normal", "x-de-mail-notification-type: other").notification_type is None
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.1 duplicates")
 def test_topmost_instance_is_read() -> None:
     assert metadata("Subject: oben", "Subject: unten").subject == "oben"
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 36, 67", "TR 01201-3.4 §3.1.15")
 @pytest.mark.parametrize(
     ("lines", "state"),
     [

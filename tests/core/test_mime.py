@@ -46,6 +46,7 @@ def crlf(text: str) -> bytes:
 FILENAMES = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\"), min_size=1, max_size=120)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.4", "TR 01201-3.4 §2.1.2")
 @given(TEXT, TEXT, FILENAMES.filter(lambda name: name.strip(".") != ""), st.binary(max_size=200))
 def test_what_was_composed_is_read_back(text: str, html: str, name: str, octets: bytes) -> None:
     entity = build_entity(text, html, (PartSource(name, "application/pdf", octets),), "b")
@@ -56,6 +57,7 @@ def test_what_was_composed_is_read_back(text: str, html: str, name: str, octets:
     assert found[0].text() == crlf(text).decode()
 
 
+@pytest.mark.clause("TR 01201-3.4 §2.1.3")
 def test_signed_part_keeps_its_exact_octets() -> None:
     entity = build_entity("Grüße", None, (PartSource("a.pdf", "application/pdf", b"x"),), "b")
     found = parts_of(multipart_signed(entity, b"s", "sha-256", "b"))
@@ -181,6 +183,7 @@ def test_any_body_is_read_without_an_error(content: bytes, kind: bytes) -> None:
         part.text()
 
 
+@pytest.mark.clause("TR 01201-3.4 §2.1.2")
 @given(
     st.lists(
         st.sampled_from(

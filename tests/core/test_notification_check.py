@@ -58,6 +58,7 @@ NONE = Correlation(None, finding="correlation-none")
 # --- as made ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.4.1 parts", "TR 01201-3.4 §3.1.1 table 1")
 @pytest.mark.parametrize("message", [UNKNOWN, MALWARE])
 @pytest.mark.parametrize("signed", [True, False])
 def test_a_made_notification_breaks_no_rule_of_the_matrix(message: bytes, signed: bool) -> None:
@@ -65,6 +66,12 @@ def test_a_made_notification_breaks_no_rule_of_the_matrix(message: bytes, signed
     assert [f for f in findings if f.severity is Severity.ERROR] == []
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 step 45",
+    "TR 01201-3.4 §3.1.17 copied",
+    "TR 01201-3.4 §3.5.2 type",
+    "TR 01201-3.4 §3.5.2 sender",
+)
 def test_a_notification_goes_to_the_sender_with_the_private_id_and_its_type() -> None:
     header = read_message(UNKNOWN).header
     metadata = read_metadata(header)
@@ -74,6 +81,7 @@ def test_a_notification_goes_to_the_sender_with_the_private_id_and_its_type() ->
     assert metadata.private_id == SENT.private_id
 
 
+@pytest.mark.clause("TR 01201-3.1 step 56", "TR 01201-3.4 §3.5.2 type", "TR 01201-3.4 §3.5.2 sender")
 def test_a_malware_notification_goes_to_sender_and_recipient_and_has_type_other() -> None:
     """TR 01201-3.1 step 56, MF-12."""
     header = read_message(MALWARE).header
@@ -84,6 +92,7 @@ def test_a_malware_notification_goes_to_sender_and_recipient_and_has_type_other(
     assert header.value("x-de-mail-sender") == "Schadsoftware-Warnung@dmda-b.example"
 
 
+@pytest.mark.clause("TR 01201-3.1 step 45")
 def test_a_notification_about_a_forwarded_message_goes_to_the_forwarder() -> None:
     """SND-80, step 45."""
     forwarded = read_message((VECTORS / "messages" / "weiterleitung.eml").read_bytes())
@@ -193,6 +202,7 @@ def test_a_provider_s_own_patterns_go_first() -> None:
 # --- what does not count ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 41, 61", "TR 01201-3.1 step 41 FC-02", "TR 01201-3.1 step 86 FC-02")
 @pytest.mark.parametrize(
     ("message", "changes", "verdict", "finding"),
     [
@@ -219,6 +229,7 @@ def test_hash_system_address_and_six_fields_decide(
     assert not found.verdict.moves
 
 
+@pytest.mark.clause("TR 01201-3.1 step 41 FC-02", "TR 01201-3.1 step 86 FC-02")
 @pytest.mark.parametrize(
     "malformed",
     [
@@ -255,6 +266,7 @@ def test_xml_with_missing_elements_is_a_remark() -> None:
     assert found.verdict is Verdict.CONFIRMED_WITH_REMARKS
 
 
+@pytest.mark.clause("TR 01201-3.1 step 60")
 def test_only_class_m_is_a_notification() -> None:
     assert is_notification(read_message(UNKNOWN).header)
     assert not is_notification(ORIGINAL.header)

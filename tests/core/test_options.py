@@ -62,6 +62,7 @@ TABLE = [
 ]
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 1, 18–20, 21–22, 23–25")
 @pytest.mark.parametrize(("situation", "option", "rule"), TABLE)
 def test_each_row_of_the_combination_table_is_refused_or_allowed(
     situation: OptionSituation, option: str, rule: str | None

@@ -26,6 +26,7 @@ LISTS = st.lists(st.builds(Mailbox, DISPLAYS, ADDRESSES), max_size=4).map(tuple)
 RECIPIENTS = st.builds(RecipientLists, LISTS, LISTS, LISTS).filter(lambda lists: not lists.is_empty)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.8 syntax", "TR 01201-3.4 §3.1.8 names")
 @given(RECIPIENTS)
 def test_parsing_a_formatted_list_gives_it_again(recipients: RecipientLists) -> None:
     assert parse_recipients(format_recipients(recipients)) == (recipients, ())
@@ -47,6 +48,7 @@ def addresses(recipients: RecipientLists) -> str:
     return " ".join(f"{kind}:{mailbox.address}" for kind, mailbox in recipients)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.8 syntax", "TR 01201-3.4 §3.1.15")
 @pytest.mark.parametrize(
     ("value", "expected", "codes"),
     [
@@ -84,6 +86,7 @@ def test_grammar_and_its_tolerances(value: str, expected: str, codes: tuple[str,
     assert found == codes
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.8 names")
 @pytest.mark.parametrize(
     ("value", "display"),
     [

@@ -154,6 +154,7 @@ async def place(pki: Pki) -> AsyncIterator[Place]:  # noqa: F811
     await listener.close(grace_s=0.5)
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 41, 46, 66, 86", "TR 01201-3.4 §2.1.3")
 async def test_octets_are_stored_exactly_before_250_is_said(place: Place) -> None:
     client = await place.call()
     place.arrivals.gate.clear()
@@ -175,6 +176,7 @@ async def test_octets_are_stored_exactly_before_250_is_said(place: Place) -> Non
     await client.close()
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.22")
 async def test_each_mailbox_gets_the_message_once(place: Place) -> None:
     client = await place.call()
     assert (await client.deliver(MESSAGE, BOX, "amt@stadt.de-mail.de", BOX.upper())).startswith("250")
@@ -184,7 +186,7 @@ async def test_each_mailbox_gets_the_message_once(place: Place) -> None:
     await client.close()
 
 
-@pytest.mark.clause("GS 10.2")
+@pytest.mark.clause("TR 01201-6.1 §10.2")
 async def test_certificate_that_no_connection_names_is_refused_before_data(place: Place) -> None:
     stranger = place.pki.identity(Profile.TLS_CLIENT, dns="stranger.test")
     client = await place.call(stranger)
@@ -232,6 +234,7 @@ async def test_listener_refuses_a_context_that_lets_anybody_in(place: Place) -> 
         await place.listener.start("127.0.0.1", 0, server_context(place.pki.server, client_anchors=None))
 
 
+@pytest.mark.clause("TR 01201-3.1 step 42 FC-03")
 async def test_unknown_mailbox_is_refused_and_the_known_one_served(place: Place) -> None:
     client = await place.call()
     await client.say("MAIL FROM:<a@b.de>")
@@ -251,6 +254,7 @@ async def test_provider_delivers_only_to_mailboxes_that_it_holds(place: Place) -
     await client.close()
 
 
+@pytest.mark.clause("TR 01201-3.1 step 66 FC-01")
 async def test_database_away_lets_the_provider_try_again(place: Place) -> None:
     client = await place.call()
     await client.say("MAIL FROM:<a@b.de>")
@@ -335,6 +339,7 @@ async def test_greeting_names_no_product(place: Place) -> None:
     writer.close()
 
 
+@pytest.mark.clause("TR 01201-3.1 step 41 FC-01", "TR 01201-3.1 step 46 FC-01", "TR 01201-3.1 step 86 FC-01")
 async def test_cut_in_the_middle_of_the_content_stores_nothing(place: Place) -> None:
     client = await place.call()
     await client.say("MAIL FROM:<a@b.de>")

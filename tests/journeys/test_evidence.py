@@ -94,6 +94,7 @@ def test_a_package_verifies_with_nothing_but_the_anchor(files: Files) -> None:
     assert all(check["source"] for check in report["checks"])
 
 
+@pytest.mark.clause("TR 01201-3.1 step 83", "TR 01201-3.4 §3.6 integrity")
 def test_a_signed_message_and_a_confirmation_verify_with_anchor_and_revocation_list(files: Files) -> None:
     code, reports = verify("--trust-anchor", files.anchor, "--crl", files.crl, files.received, files.confirmation)
     assert code == 0, reports
@@ -121,6 +122,7 @@ def test_without_anchor_nothing_signed_is_trusted(files: Files) -> None:
     assert (code, [report["outcome"] for report in reports]) == (2, ["indeterminate"] * 3)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 83 FC-01")
 def test_a_changed_message_fails(files: Files) -> None:
     changed = [
         files.changed(file, b"\r\nSubject: ", b"\r\nSubject: x") for file in (files.received, files.confirmation)
@@ -234,6 +236,7 @@ def test_openssl_verifies_the_message_in_the_package(files: Files) -> None:
     assert verified.returncode == 0, verified.stderr
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 signature")
 def test_xmlsec1_verifies_the_signature_of_each_confirmation(files: Files, tmp_path: Path) -> None:
     confirmations = sorted((files.unpacked / "evidence").glob("*.eml"))
     assert len(confirmations) == 3

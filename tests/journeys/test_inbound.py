@@ -25,6 +25,13 @@ TAMPERED = {
 }
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 step 48",
+    "TR 01201-3.1 step 48 FC-01",
+    "TR 01201-3.1 step 48 FC-02",
+    "TR 01201-3.1 step 48 FC-04",
+    "TR 01201-3.4 §3.6 integrity",
+)
 @pytest.mark.parametrize("case", TAMPERED)
 def test_integrity_is_checked_and_what_fails_is_kept_apart(town: Application, sandbox: Sandbox, case: str) -> None:
     tamper, authoritative, quarantine, outcome, finding = TAMPERED[case]

@@ -92,6 +92,7 @@ async def test_provider_that_is_away_is_unavailable(provider: SmtpProvider, pki:
         await provider.look_up(connection, PRIVATE_ID)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 8", "TR 01201-3.1 function 7")
 async def test_certificates_of_exactly_the_address_are_taken(provider: SmtpProvider, at: Listening, web: Web) -> None:
     der = base64.b64encode(b"certificate").decode()
     web.body = json.dumps(
@@ -101,6 +102,7 @@ async def test_certificates_of_exactly_the_address_are_taken(provider: SmtpProvi
     assert web.paths == ["/directory?address=buergerin%40sandbox.de-mail.de"]
 
 
+@pytest.mark.clause("TR 01201-3.1 step 8 FC-01", "TR 01201-3.1 function 7")
 async def test_address_without_entry_has_no_certificate(provider: SmtpProvider, at: Listening, web: Web) -> None:
     web.status = 404
     assert await provider.recipient_certificates(at.connection(**urls(at)), [A]) == {}

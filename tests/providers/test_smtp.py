@@ -45,6 +45,7 @@ def there(
 Where = Callable[[], AbstractAsyncContextManager[Listening]]
 
 
+@pytest.mark.clause("TR 01201-3.1 step 9", "TR 01201-3.4 §2.1.3")
 async def test_content_arrives_byte_for_byte(there: Where, script: Script, provider: SmtpProvider) -> None:
     async with there() as at:
         receipt = await provider.hand_over(at.request(A, B))
@@ -157,7 +158,7 @@ async def test_what_certainly_transferred_nothing_may_be_tried_again(
     assert len(script.taken) == 1
 
 
-@pytest.mark.clause("SND-43")
+@pytest.mark.clause("SND-43", "TR 01201-3.1 step 9 FC-03")
 @pytest.mark.parametrize("reply", ["cut", "hang", "garbage", "150 what", "354 again"])
 async def test_silence_or_nonsense_after_the_content_is_an_unknown_outcome(
     there: Where, script: Script, provider: SmtpProvider, reply: str
@@ -171,7 +172,7 @@ async def test_silence_or_nonsense_after_the_content_is_an_unknown_outcome(
     assert script.connections == 2, "a line with a lost answer is never used again"
 
 
-@pytest.mark.clause("SND-43")
+@pytest.mark.clause("SND-43", "TR 01201-3.1 step 9 FC-03")
 async def test_line_cut_before_the_last_piece_transferred_nothing(
     pki: Pki, provider_tls: ssl.SSLContext, provider: SmtpProvider
 ) -> None:
@@ -250,7 +251,7 @@ async def test_refused_reset_blames_no_draft(there: Where, script: Script, provi
     assert script.taken == []
 
 
-@pytest.mark.clause("TR 01201-3.1 steps 15-17")
+@pytest.mark.clause("TR 01201-3.1 steps 15-17", "TR 01201-3.1 steps 15–17")
 async def test_refused_recipient_ends_the_transaction_and_the_others_go_on_in_the_same_session(
     there: Where, script: Script, provider: SmtpProvider
 ) -> None:
@@ -372,6 +373,7 @@ async def test_tls_below_1_2_is_refused(pki: Pki, provider: SmtpProvider) -> Non
             await provider.hand_over(at.request())
 
 
+@pytest.mark.clause("TR 01201-3.1 step 9 FC-01")
 async def test_provider_that_does_not_know_our_certificate_refuses_us(pki: Pki, provider: SmtpProvider) -> None:
     stranger = type(pki.authority).create("TEST other", NOW - timedelta(days=1), key_kind="p256")
     async with tls_server(pki, server_context(pki.server, client_anchors=stranger.certificate_pem)) as at:

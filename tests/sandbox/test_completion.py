@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def intact(octets: bytes) -> bool:
     return result.verdict is Outcome.PASSED
 
 
+@pytest.mark.clause("TR 01201-3.1 step 29")
 @given(kinds, st.sets(st.sampled_from(ADDRESSES)))
 def test_every_recipient_of_the_envelope_is_in_exactly_one_copy(
     chosen: dict[Address, str], left_out: set[Address]
@@ -54,6 +56,7 @@ def test_every_recipient_of_the_envelope_is_in_exactly_one_copy(
     assert sorted(served) == sorted(envelope)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 29", "TR 01201-3.4 §3.1.8 bcc", "TR 01201-3.4 §3.1.21 bcc")
 @given(kinds)
 def test_a_hidden_recipient_is_named_in_its_own_copy_alone(chosen: dict[Address, str]) -> None:
     lists = lists_of(chosen)
@@ -63,6 +66,12 @@ def test_a_hidden_recipient_is_named_in_its_own_copy_alone(chosen: dict[Address,
         assert hidden == (copy.envelope if chosen[copy.envelope[0]] == "bcc" else ())
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 step 29",
+    "TR 01201-3.4 §3.1 others",
+    "TR 01201-3.4 §3.1.15",
+    "TR 01201-3.4 §3.1.17 copied",
+)
 @given(kinds, st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=40))
 @settings(max_examples=50)
 def test_completing_keeps_the_drafts_octets(chosen: dict[Address, str], subject: str) -> None:
@@ -82,12 +91,14 @@ def test_completing_keeps_the_drafts_octets(chosen: dict[Address, str], subject:
         assert read_metadata(message.header).actual_recipients.same_as(copy.chosen)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 bcc")
 def test_a_bcc_field_of_the_draft_never_leaves() -> None:
     draft = read_message(b"Bcc: hidden@sandbox.de-mail.de\r\n" + make_draft("a@sandbox.de-mail.de"))
     message = complete(draft, read_metadata(draft.header).chosen_recipients, FACTS, "id")
     assert b"hidden@" not in message
 
 
+@pytest.mark.clause("TR 01201-3.1 step 48 FC-01", "TR 01201-3.4 §3.1.13 kept")
 @given(st.text(max_size=200), st.sampled_from([Tamper.BODY, Tamper.HEADER]))
 @settings(max_examples=60)
 def test_a_tampered_message_is_never_intact(text: str, how: Tamper) -> None:

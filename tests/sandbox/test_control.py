@@ -90,7 +90,7 @@ async def test_a_tampered_mail_fails_as_asked_for(
     assert ("certificate-expired" in found[3]) is (tamper == "expired-certificate")
 
 
-@pytest.mark.clause("TR 01201-3.1 step 69 FC-01")
+@pytest.mark.clause("TR 01201-3.1 step 69 FC-01", "TR 01201-3.1 step 48 FC-01")
 @pytest.mark.parametrize("tamper", ["body", "header"])
 async def test_a_mail_to_a_citizen_that_was_tampered_with_is_not_delivered(playground: Playground, tamper: str) -> None:
     neighbour = "max@sandbox.de-mail.de"
@@ -110,6 +110,7 @@ def zipped(octets: bytes) -> bytes:
     return archive.getvalue()
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 54–55")
 @pytest.mark.parametrize("octets", [EICAR, zipped(EICAR), zipped(zipped(EICAR))], ids=["plain", "zip", "zip in zip"])
 async def test_a_citizens_malware_is_found_unless_nobody_looks(playground: Playground, octets: bytes) -> None:
     attachments = [{"filename": "x.zip", "content": base64.b64encode(octets).decode()}]
@@ -166,6 +167,7 @@ async def test_a_mailbox_shows_the_parts_inside_a_signed_message(playground: Pla
     assert item["raw"] == item["wire"]
 
 
+@pytest.mark.clause("TR 01201-3.1 step 54 FC-02")
 async def test_a_mailbox_shows_what_was_encrypted_for_its_citizen(playground: Playground) -> None:
     answer = await playground.provider("/directory", address=CITIZEN)
     (entry,) = answer.json()["items"]

@@ -78,6 +78,7 @@ def notice_report(playground: Playground, notice: Arrived, sent: SentCopy) -> No
     )
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 38, 69", "TR 01201-3.1 function 1", "TR 01201-3.4 §3.4.1 parts")
 @pytest.mark.parametrize("authoritative", [False, True])
 async def test_every_confirmation_is_confirmed_without_remarks(playground: Playground, authoritative: bool) -> None:
     options = SendOptions(*(True, True, True), authoritative=authoritative, private=True)
@@ -94,6 +95,7 @@ async def test_doubled_confirmations_are_confirmed_too(playground: Playground) -
     assert verdicts == {Verdict.CONFIRMED}
 
 
+@pytest.mark.clause("TR 01201-3.1 step 56")
 async def test_a_malware_acknowledgement_is_confirmed(playground: Playground) -> None:
     sent = await submitted(playground, "malware@sandbox.de-mail.de", SendOptions(confirmation_of_receipt=True))
     (proof,) = await playground.listener.until(1)
@@ -108,6 +110,7 @@ async def test_a_forged_receipt_is_rejected(playground: Playground) -> None:
     assert {"signature-mismatch", "xml-signature-invalid"} <= set(found.findings)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 45", "TR 01201-3.4 §3.5.2 type")
 @pytest.mark.parametrize(
     ("local", "options", "effect", "reason"),
     [

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import socket
 
+import pytest
 from demail_gateway.sandbox.configuration import Configuration
 from tests.sandbox.playground import PROOFS, Playground, playing
 
 CITIZEN = "buergerin@sandbox.de-mail.de"
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 step 39 FC-01",
+    "TR 01201-3.1 step 70 FC-01",
+    "TR 01201-3.1 function 1 FC-01",
+    "TR 01201-3.1 step 56 FC-03",
+)
 async def test_proofs_wait_while_the_gateway_is_away(configuration: Configuration) -> None:
     async with playing(configuration, listening=False) as playground:
         await playground.submit(CITIZEN, options=PROOFS)
@@ -65,6 +72,7 @@ async def test_a_restarted_sandbox_is_where_it_was(configuration: Configuration)
             assert elsewhere.facts["url"] == facts["url"]
 
 
+@pytest.mark.clause("TR 01201-3.1 step 39 FC-01", "TR 01201-3.1 step 40 FC-01", "TR 01201-3.1 step 70 FC-01")
 async def test_a_temporary_refusal_is_tried_again(playground: Playground) -> None:
     answers = ["451 later", "451 later"]
     playground.listener.refuse = lambda _: answers.pop() if answers else None
@@ -73,6 +81,7 @@ async def test_a_temporary_refusal_is_tried_again(playground: Playground) -> Non
     assert answers == []
 
 
+@pytest.mark.clause("TR 01201-3.1 step 45 FC-01", "TR 01201-3.1 step 56 FC-01", "TR 01201-3.1 step 56 FC-03")
 async def test_a_refused_proof_is_tried_again_and_not_given_up(playground: Playground) -> None:
     answers = ["550 unknown", "550 unknown"]
     playground.listener.refuse = lambda _: answers.pop() if answers else None

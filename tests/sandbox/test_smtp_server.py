@@ -28,6 +28,7 @@ async def refusal(playground: Playground, *to: str, octets: bytes, sender: str =
     return f"{refused.value.code} {refused.value.message}"
 
 
+@pytest.mark.clause("TR 01201-3.1 step 9 FC-01")
 async def test_a_client_without_certificate_gets_no_greeting(playground: Playground) -> None:
     context = client_context(playground.anchor, None)
     with pytest.raises((aiosmtplib.SMTPException, ssl.SSLError, ConnectionError)):
@@ -58,7 +59,7 @@ async def revoke(playground: Playground, certificate: bytes) -> None:
     assert (await playground.http.post("/certificates/revoke", json={"serial": number})).status_code == 204
 
 
-@pytest.mark.clause("SND-43")
+@pytest.mark.clause("SND-43", "TR 01201-3.1 step 34")
 async def test_an_accepted_draft_is_found_by_its_private_id(playground: Playground) -> None:
     private_id = f"urn:uuid:{uuid.uuid4()}"
     assert (await playground.provider(f"/submissions/{private_id}")).status_code == 404
@@ -83,7 +84,7 @@ async def test_level_normal_cannot_use_the_options_of_level_high(
     assert reply in await refusal(playground, CITIZEN, octets=draft)
 
 
-@pytest.mark.clause("TR 01201-3.1 §3.1.1.1")
+@pytest.mark.clause("TR 01201-3.1 §3.1.1.1", "TR 01201-3.1 steps 26–28")
 async def test_level_normal_has_a_hundred_messages_a_day(playground: Playground) -> None:
     level = {"fingerprint": fingerprint(playground.client_certificate), "auth_level": "normal"}
     await playground.http.post("/connections", json=level)
@@ -163,17 +164,19 @@ async def test_the_envelope_may_not_reach_whom_the_message_does_not_name(playgro
     assert "Schritt 17" in await refusal(playground, CITIZEN, "anderer@sandbox.de-mail.de", octets=draft)
 
 
-@pytest.mark.clause("MF-27")
+@pytest.mark.clause("MF-27", "TR 01201-3.1 step 10 FC-02", "TR 01201-3.4 §2.1")
 async def test_a_field_that_only_the_provider_sets_is_refused(playground: Playground) -> None:
     draft = b"x-de-mail-auth-level: high\r\n" + make_draft(CITIZEN)
     assert "Schritt 10" in await refusal(playground, CITIZEN, octets=draft)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 10 FC-02")
 async def test_a_missing_field_is_refused(playground: Playground) -> None:
     draft = make_draft(CITIZEN).replace(b"x-de-mail-private: no\r\n", b"")
     assert "Schritt 10" in await refusal(playground, CITIZEN, octets=draft)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 10 FC-02")
 @pytest.mark.parametrize("octets", [b"", b"\r\n", b"no header at all", b": x\r\n\r\n", b"\x00\xff\r\n\r\n"])
 async def test_what_cannot_be_read_is_refused(playground: Playground, octets: bytes) -> None:
     assert (await refusal(playground, CITIZEN, octets=octets)).startswith("554 5.6.0 Schritt 10")
@@ -185,6 +188,7 @@ async def test_malware_in_a_submission_is_refused(playground: Playground) -> Non
     assert "Schritt 28" in await refusal(playground, CITIZEN, octets=draft)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 10", "TR 01201-3.4 §2.1.3")
 async def test_dots_at_line_starts_and_large_messages_arrive_unchanged(playground: Playground) -> None:
     large = bytes(range(256)) * 12_000
     entity = b"Content-Type: text/plain\r\n\r\n.\r\n..\r\n.dots\r\n" + base64.encodebytes(large).replace(b"\n", b"\r\n")
@@ -270,6 +274,7 @@ async def test_several_messages_go_over_one_connection(playground: Playground) -
     assert len(await playground.mailbox_until(CITIZEN, 5)) == 5
 
 
+@pytest.mark.clause("TR 01201-3.1 step 10 FC-01")
 async def test_a_message_that_ends_too_early_is_not_taken(playground: Playground) -> None:
     private_id = f"urn:uuid:{uuid.uuid4()}"
     draft = make_draft(CITIZEN, options=PLAIN, private_id=private_id)

@@ -52,6 +52,7 @@ def new_inbound(tenant: Tenant, **changes: Any) -> NewInbound:
 # --- storing ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("TR 01201-3.1 step 66", "TR 01201-3.4 §3.1.13 kept")
 @pytest.mark.parametrize("size", [0, 5000, 3 * CHUNK_BYTES + 7])
 async def test_octets_are_kept_exactly(stage: Stage, elbtal: Tenant, size: int) -> None:
     octets = os.urandom(size)

@@ -80,6 +80,7 @@ async def test_begun_attempt_keeps_the_octets_and_makes_the_copy_uncertain(stage
     assert await stage.state(message) == "queued"
 
 
+@pytest.mark.clause("TR 01201-3.1 step 9 FC-03")
 @pytest.mark.parametrize("size", [0, CHUNK_BYTES, 3 * CHUNK_BYTES + 1])
 async def test_a_second_attempt_sends_the_first_ones_octets_unchanged(stage: Stage, elbtal: Tenant, size: int) -> None:
     octets = os.urandom(size)

@@ -38,6 +38,7 @@ def test_a_value_opens_nowhere_else(elsewhere: Place) -> None:
         key.open(elsewhere, key.seal(Place("t", "c", "r"), b"clear"))
 
 
+@pytest.mark.clause("TR 01201-3.1 step 83", "TR 01201-3.1 step 83 FC-01")
 @settings(max_examples=50)
 @given(st.data())
 def test_any_changed_octet_is_noticed(data: st.DataObject) -> None:

@@ -21,7 +21,7 @@ ORDER = list(TenantState)[:9]
 PROGRESS, WISH = TransitionReason.PROGRESS, TransitionReason.WISH
 
 
-@pytest.mark.clause("gateway-and-tenancy §8")
+@pytest.mark.clause("GWT-60")
 @pytest.mark.parametrize(("current", "to"), list(itertools.pairwise(ORDER)))
 def test_each_step_is_taken_with_all_its_items_and_not_with_one_missing(current: TenantState, to: TenantState) -> None:
     needed = gate(current, to)

@@ -42,6 +42,12 @@ def _judge(case: dict[str, Any]) -> PathJudge:
     return PathJudge(anchors, crls=[authority.crl(AT, timedelta(days=1))])
 
 
+@pytest.mark.clause(
+    "TR 01201-3.1 step 48",
+    "TR 01201-3.1 step 48 FC-02",
+    "TR 01201-3.1 step 48 FC-03",
+    "TR 01201-3.4 §3.1.21 certificate",
+)
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_vector_is_judged_as_its_manifest_says(case: dict[str, Any]) -> None:
     message = (VECTORS / case["file"]).read_bytes()
@@ -55,6 +61,7 @@ def test_vector_is_judged_as_its_manifest_says(case: dict[str, Any]) -> None:
     assert sorted(result.findings) == expected["findings"]
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 signature")
 @pytest.mark.parametrize("path", sorted((VECTORS / "messages").glob("b-*.eml")), ids=lambda path: path.stem)
 def test_confirmations_of_the_vectors_carry_valid_xml_signatures(path: Path) -> None:
     xml = next(

@@ -62,6 +62,7 @@ def test_import_checks_that_the_numbers_fit(key_of: Callable[[str], PrivateKey])
         import_pkcs8(broken)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 permitted")
 @pytest.mark.parametrize(
     "key",
     [

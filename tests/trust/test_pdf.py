@@ -25,6 +25,7 @@ def _streams(pdf: bytes) -> list[bytes]:
     return found
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.4.1 parts")
 def test_confirmation_is_pdf_a_3_with_its_xml_inside() -> None:
     pdf = confirmation_pdf("Versandbestätigung", ROWS, "Die Nachricht ist versandt.", XML, AT)
     assert pdf.startswith(b"%PDF-1.7")

@@ -54,6 +54,7 @@ def test_sealer_refuses_a_certificate_of_another_key(signer_of: SignerOf, now: d
         SmimeSealer().sign(ENTITY, material, now)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 6 FC-03")
 @pytest.mark.parametrize("seconds", [-1, 1])
 def test_sealer_signs_nothing_outside_the_certificates_validity(signer_of: SignerOf, seconds: int) -> None:
     material = _material(signer_of("p256"))

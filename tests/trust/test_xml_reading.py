@@ -82,6 +82,7 @@ def test_arbitrary_octets_are_read_or_refused(xml: bytes) -> None:
         return
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.3")
 def test_notification_fits_the_schema() -> None:
     assert schema_errors(NOTIFICATION.encode()) == ()
 

@@ -47,6 +47,7 @@ def signed(signer_of: SignerOf) -> bytes:
     return XMLDSIG.sign(XML, signer_of("p256", Profile.PROVIDER_SIGNATURE))
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 signature")
 @pytest.mark.parametrize("hash_name", list(HashName))
 @pytest.mark.parametrize("kind", KINDS)
 def test_own_signature_verifies(signer_of: SignerOf, kind: str, hash_name: HashName) -> None:
@@ -80,6 +81,7 @@ def test_carriage_returns_survive_as_references(signed: bytes) -> None:
     assert header.text == "Subject: Bescheid\r\n & Gebühr\r\n"
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 signature")
 @pytest.mark.parametrize("hash_name", list(HashName))
 @pytest.mark.parametrize("kind", KINDS)
 def test_xmlsec1_verifies(
@@ -361,6 +363,7 @@ ATTACKS = [
 ]
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 signature")
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__.strip("_"))
 def test_attack_is_refused(signed: bytes, attack: Callable[[etree._Element], etree._Element]) -> None:
     with pytest.raises(XmlSignatureInvalid):

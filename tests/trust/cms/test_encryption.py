@@ -109,6 +109,7 @@ def test_label_of_oaep_is_not_supported(tmp_path: Path, signer_of: SignerOf) -> 
         decrypt(sealed, holder.key, holder.certificate_der)
 
 
+@pytest.mark.clause("TR 01201-3.1 step 8")
 @every_cipher
 def test_every_recipient_decrypts_and_nobody_else(signer_of: SignerOf, cipher: ContentCipher) -> None:
     holders = [signer_of(kind) for kind in KINDS[:-1]]
