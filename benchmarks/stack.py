@@ -52,7 +52,7 @@ class Product:
 @asynccontextmanager
 async def product() -> AsyncIterator[Product]:
     """Everything up, durability on (fsync, synchronous commit), the tenant's RSA-3072 key certified."""
-    environ = {**os.environ, "DEMAIL_ALLOW_PLAIN_SMTP": "true", "DEMAIL_LOG_LEVEL": "WARNING"}
+    environ = {**os.environ, "DEMAIL_ALLOW_PLAIN_SMTP": "true", "DEMAIL_LOG_LEVEL": "WARNING", "DEMAIL_SCANNER": "none"}
     sink = Sink()
     port = free_port()
     try:

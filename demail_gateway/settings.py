@@ -153,6 +153,10 @@ class Settings(BaseModel):
     inbound_bytes: int = Field(64 * MIB, ge=MIB)
     """Largest message taken from a provider; at least 45 MiB gross (TR 01201-3.1 §4.1)."""
 
+    scanner: str = Field("none", pattern="^(none|eicar-test)$")
+    """``eicar-test`` knows the EICAR test file alone and is refused in production; ``none`` scans nothing and is said
+    loudly (SND-74)."""
+
     installation_certificate_file: Path | None = None
     installation_key_file: Path | None = None
     """Sign evidence packages."""
@@ -188,6 +192,13 @@ class Settings(BaseModel):
     def _from_a_proxy(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and not info.data.get("trusted_proxies"):
             raise ValueError("needs DEMAIL_TRUSTED_PROXIES: anybody else could send this header")
+        return value
+
+    @field_validator("scanner")
+    @classmethod
+    def _no_toy_in_production(cls, value: str, info: ValidationInfo) -> str:
+        if value == "eicar-test" and info.data.get("environment") == "production":
+            raise ValueError("protects from nothing but the test file: not in production")
         return value
 
     @property
@@ -278,7 +289,7 @@ def _collect(source: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
 def _unread(variable: str, secrets: frozenset[str]) -> str | None:
     """Why a variable has no effect; None if it has one, here or elsewhere."""
     if variable == f"{PREFIX}CLAMD":
-        return "this release has no malware scanner: nothing would be scanned"
+        return "this release has no malware scanner for production: nothing would be scanned"
     name = variable.removeprefix(PREFIX).lower()
     if name in Settings.model_fields or name.removesuffix("_file") in secrets:
         return None

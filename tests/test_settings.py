@@ -69,6 +69,12 @@ def test_what_a_process_needs_is_named_when_it_is_missing() -> None:
     assert caught.value.faults == ("DEMAIL_DATABASE_URL: is not set", "DEMAIL_REDIS_URL: is not set")
 
 
+def test_a_scanner_that_protects_from_nothing_is_refused_in_production() -> None:
+    assert load_settings({"DEMAIL_SCANNER": "eicar-test", "DEMAIL_ENVIRONMENT": "test"}).scanner == "eicar-test"
+    with pytest.raises(ConfigurationError, match="DEMAIL_SCANNER"):
+        load_settings({"DEMAIL_SCANNER": "eicar-test"})
+
+
 def test_former_master_keys_are_pairs_of_id_and_key() -> None:
     settings = load_settings({"DEMAIL_FORMER_MASTER_KEYS": f"2024:{KEY}, 2025:{KEY}"})
     assert [key_id for key_id, _ in read_former_master_keys(settings)] == ["2024", "2025"]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from demail_gateway.application.ports.submissions import Submissions, UploadFacts
 from demail_gateway.application.ports.surroundings import Clock, Randomness
+from demail_gateway.application.scan import ScanOutbound
 from demail_gateway.core.draft import AttachmentFacts, DraftInput
 from demail_gateway.core.draft_content import content_violations
 from demail_gateway.core.errors import NotFound, RuleViolation, StoreUnavailable
@@ -19,8 +20,11 @@ _POINTER = "/attachments/0"
 
 
 class Attach:
-    def __init__(self, submissions: Submissions, clock: Clock, randomness: Randomness, limit_bytes: int) -> None:
+    def __init__(
+        self, submissions: Submissions, scan: ScanOutbound, clock: Clock, randomness: Randomness, limit_bytes: int
+    ) -> None:
         self._submissions = submissions
+        self._scan = scan
         self._clock = clock
         self._randomness = randomness
         self.limit_bytes = limit_bytes
@@ -37,14 +41,22 @@ class Attach:
         """Stores one file with constant memory.
 
         Raises:
-            RuleViolation: a name or media type that no attachment can have (SND-23); too large (SND-19).
+            RuleViolation: a name or media type that no attachment can have (SND-23); too large (SND-19); malware
+                (SND-18).
             Conflict: ``digest-mismatch``.
         """
         self.check(filename, content_type)
         now = self._clock()
         upload_id = uuid7(now, self._randomness(10))
         return await self._submissions.upload(
-            scope, upload_id, filename, content_type, chunks, self.limit_bytes, expected_sha256, now
+            scope,
+            upload_id,
+            filename,
+            content_type,
+            self._scan.upload(chunks),
+            self.limit_bytes,
+            expected_sha256,
+            now,
         )
 
     async def discard(self, scope: TenantScope, upload_id: UUID) -> None:

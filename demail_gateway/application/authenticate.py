@@ -20,7 +20,8 @@ from demail_gateway.tenancy.scope import OperatorScope, Scope, TenantScope
 
 RECHECK = timedelta(seconds=30)
 """A token's client is looked up anew after this time at the latest, so that a stopped client, a withdrawn scope or a
-withdrawn certificate takes effect within the minute of GWT-40, and the hot path pays no round trip for it."""
+withdrawn certificate takes effect within the minute of GWT-40, and the hot path pays no round trip for it. The
+operator's clients, who may do more and seldom ask, are looked up with every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class Access:
         grant = self._grants.get(key)
         if grant is None or grant.good_until <= now:
             grant = await self._looked_up(token, now)
-            self._remember(key, grant)
+            if grant.tenant_id is not None:
+                self._remember(key, grant)
         if grant.certificate_sha256 not in (None, caller.certificate_sha256):
             raise Unauthenticated
         return grant

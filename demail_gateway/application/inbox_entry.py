@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from demail_gateway.application.inspect import Inspection, Tools, inspect_message
 from demail_gateway.application.ports.arrivals import NewInbound, StoredArrival
+from demail_gateway.application.ports.scanning import ScanResult, ScanVerdict
 from demail_gateway.core.attachments import attachments_of
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.errors import MalformedMessage
@@ -19,29 +20,35 @@ from demail_gateway.core.options import SendOptions
 from demail_gateway.core.recipients import Mailbox
 from demail_gateway.core.vocabulary import MessageType, Protection
 
-SCAN_NONE = "none"
-"""No malware scanner is configured; the report says so (`contract.md` §5 "Scanner")."""
 _SEALING = ("integrity.", "certificate.", "message.readable")
 
 
-def inbox_entry(
-    arrival: StoredArrival, tools: Tools, at: datetime, entry_id: UUID, now: datetime, finding: str | None
-) -> NewInbound:
+@dataclass(frozen=True, slots=True)
+class Entering:
+    """What an entry is recorded with."""
+
+    entry_id: UUID
+    now: datetime
+    scanned: ScanResult
+    finding: str | None
+    """Why a proof ended here, e.g. ``correlation-none``."""
+
+
+def inbox_entry(arrival: StoredArrival, tools: Tools, at: datetime, recorded: Entering) -> NewInbound:
     """The entry for these octets, verified for the moment `at`. CPU work: run it in a thread.
 
-    Never raises for anything they contain: octets that are no message give an entry with that finding. `finding` says
-    why a proof ended here, e.g. ``correlation-none``. A failed seal sets the quarantine; an undecided one does not.
+    Never raises for anything they contain: octets that are no message give an entry with that finding. Malware sets the
+    quarantine (SND-73), and so does a failed seal; an undecided one does not.
     """
     inspection = inspect_message(arrival.octets, tools, at)
     verification = {
         "outcome": inspection.outcome.value,
         "protection": inspection.mode.value,
         "checks": [asdict(check) for check in inspection.checks],
-        "findings": [] if finding is None else [finding],
-        "scan": SCAN_NONE,
+        "findings": [] if recorded.finding is None else [recorded.finding],
+        **_scan_report(recorded.scanned),
     }
-    quarantine = "integrity" if _seal_failed(inspection) else None
-    return _entry(arrival, entry_id, now, verification, quarantine)
+    return _entry(arrival, recorded.entry_id, recorded.now, verification, _quarantine(inspection, recorded.scanned))
 
 
 def unchecked_entry(arrival: StoredArrival, entry_id: UUID, now: datetime) -> NewInbound:
@@ -52,9 +59,21 @@ def unchecked_entry(arrival: StoredArrival, entry_id: UUID, now: datetime) -> Ne
         "protection": Protection.NONE.value,
         "checks": [asdict(check)],
         "findings": ["check-failed"],
-        "scan": SCAN_NONE,
+        **_scan_report(ScanResult(ScanVerdict.NONE)),
     }
     return _blank(arrival, entry_id, now, verification, "unscanned")
+
+
+def _scan_report(scanned: ScanResult) -> dict[str, str]:
+    """Verdict, and with a scanner which one and what it found."""
+    report = {"scan": scanned.verdict.value, "scanner": scanned.engine, "malware": scanned.signature}
+    return {name: value for name, value in report.items() if value is not None}
+
+
+def _quarantine(inspection: Inspection, scanned: ScanResult) -> str | None:
+    if scanned.verdict is ScanVerdict.INFECTED:
+        return "malware"
+    return "integrity" if _seal_failed(inspection) else None
 
 
 def _seal_failed(inspection: Inspection) -> bool:

@@ -21,11 +21,12 @@ from uuid import UUID
 
 from demail_gateway.application.backoff import Backoff
 from demail_gateway.application.batch import Work, first_error
-from demail_gateway.application.inbox_entry import inbox_entry, unchecked_entry
+from demail_gateway.application.inbox_entry import Entering, inbox_entry, unchecked_entry
 from demail_gateway.application.inspect import Tools
 from demail_gateway.application.ports.arrivals import Arrivals, NewEvidence, NewInbound, SentCopyRecord, StoredArrival
 from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.scanning import Scanner
 from demail_gateway.application.ports.surroundings import Clock, Observe, Randomness
 from demail_gateway.application.ports.work import Lease
 from demail_gateway.application.proof import Matched, Recording, evidence_of, read_proof
@@ -62,6 +63,7 @@ class Receive:
         arrivals: Arrivals,
         installation: Installation,
         tools_for: Callable[[Connection], Awaitable[Tools]],
+        scanner: Scanner,
         clock: Clock,
         randomness: Randomness,
         observe: Observe,
@@ -71,6 +73,7 @@ class Receive:
         self._arrivals = arrivals
         self._connection = Remembered(installation.connection, _KEEP_S)
         self._tools_for = tools_for
+        self._scanner = scanner
         self._clock = clock
         self._randomness = randomness
         self._observe = observe
@@ -142,7 +145,9 @@ class Receive:
         self, work: Work, lease: Lease, arrival: StoredArrival, tools: Tools, finding: str | None
     ) -> None:
         now = self._clock()
-        entry = await _in_thread(inbox_entry, arrival, tools, arrival.received_at, self._id(now), now, finding)
+        scanned = await self._scanner.message(arrival.octets)
+        recorded = Entering(self._id(now), now, scanned, finding)
+        entry = await _in_thread(inbox_entry, arrival, tools, arrival.received_at, recorded)
         undecided = entry.verification["outcome"] == Outcome.INDETERMINATE
         if undecided and lease.tries < self._policy.entry_waits:
             wait_s = self._policy.recheck.wait_s(lease.tries, 0.0) or 0.0

@@ -6,7 +6,7 @@ whatever made it unknown, and never outlives its lease), and the provider says t
 did, so that an answer from before its own processing ended is not taken for the end. That first moment is kept with the
 attempt: look-ups that failed in between, or a worker that died, neither count as an answer nor undo one.
 
-What nobody can settle keeps a slow row: it is reported again and again until evidence or a person ends it.
+What nobody can settle keeps a slow row: it is reported again and again until evidence or a person ends it (`settle`).
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Reconcile:
     def _unsettled(self, claimed: ClaimedCopy, reply: str) -> AttemptOutcome:
         """Reported each time: a row that nobody hears of would be a message without a next step."""
         self._report("hand_over_unsettled", claimed)
-        return self._ended(claimed, AttemptEnd.UNKNOWN, reply, self._policy.unsettled_s)
+        return replace(self._ended(claimed, AttemptEnd.UNKNOWN, reply, self._policy.unsettled_s), unsettled=True)
 
     def _report(self, event: str, claimed: ClaimedCopy) -> None:
         content = claimed.content

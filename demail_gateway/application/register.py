@@ -78,18 +78,20 @@ class Register:
         """A client of the operator, with the scope `operator` and no tenant. Raises as `create_client`."""
         return await self._create(scope, None, name, frozenset({Scope.OPERATOR}), keys, self._methods)
 
-    async def clients(self, scope: OperatorScope, tenant_id: UUID) -> tuple[ClientSummary, ...]:
-        """Raises NotFound."""
-        await self._administration.tenant(scope, tenant_id)
+    async def clients(self, scope: OperatorScope, tenant_id: UUID | None) -> tuple[ClientSummary, ...]:
+        """A tenant's; None: the operator's own. Raises NotFound."""
+        if tenant_id is not None:
+            await self._administration.tenant(scope, tenant_id)
         return await self._administration.clients(scope, tenant_id)
 
     async def change_client(
-        self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, changes: Mapping[str, Any]
+        self, scope: OperatorScope, tenant_id: UUID | None, client_id: UUID, changes: Mapping[str, Any]
     ) -> ClientSummary:
         """Changes name, scopes, active, jwks (None: no keys) or certificates (all of them, in PEM).
 
-        Tokens of a stopped client, and those bound to a certificate that is gone, end within 30 s (GWT-40). Two
-        certificates at a time let a client renew without a gap (GWT-21).
+        Without a tenant it is one of the operator's clients. Tokens of a stopped client, and those bound to a
+        certificate that is gone, end within 30 s (GWT-40), an operator's at once. Two certificates at a time let a
+        client renew without a gap (GWT-21).
 
         Raises:
             NotFound

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -24,6 +24,7 @@ from demail_gateway.application.ports.submissions import (
     UploadFacts,
 )
 from demail_gateway.application.ports.surroundings import Clock, Randomness
+from demail_gateway.application.scan import ScanOutbound
 from demail_gateway.application.situation import Situations
 from demail_gateway.application.submission import Submission, Uploaded, facts_of, first_view, new_attachment
 from demail_gateway.application.wake import WakeUps
@@ -63,6 +64,7 @@ class Submit:
         submissions: Submissions,
         installation: Installation,
         provider: Provider,
+        scan: ScanOutbound,
         wake_ups: WakeUps,
         clock: Clock,
         randomness: Randomness,
@@ -73,6 +75,7 @@ class Submit:
         self.situations = Situations(submissions, remembered)
         self._installation = installation
         self._provider = provider
+        self._scan = scan
         self._wake_ups = wake_ups
         self._clock = clock
         self._randomness = randomness
@@ -108,8 +111,9 @@ class Submit:
     async def forecast(self, scope: TenantScope, submission: Submission) -> Forecast:
         """What `__call__` would do, by the same checks, without any effect. Raises as it does."""
         now = self._clock()
+        malware = await self._scan.submission(submission)
         context, situation = await self.situations.read(scope, submission.draft.sender, now)
-        prepared = await self._prepared(scope, submission, context, situation)
+        prepared = await self._prepared(scope, submission, malware, context, situation)
         message = self._new_message(scope, prepared, submission, now)
         size_bytes = await asyncio.to_thread(transmitted_bytes, message, context.account_holder)
         return Forecast(prepared.plan, context, size_bytes)
@@ -130,7 +134,8 @@ class Submit:
         render: Callable[[MessageView], StoredAnswer],
     ) -> Answer:
         now = self._clock()
-        prepared = await self._examined(scope, submission, now)
+        malware = await self._scan.submission(submission)
+        prepared = await self._examined(scope, submission, malware, now)
         for _ in range(TRIES):
             message = self._new_message(scope, prepared, submission, now)
             stored = render(first_view(message))
@@ -142,26 +147,33 @@ class Submit:
             if accepted.result is not AcceptResult.STALE:
                 return first_answer(accepted)
             known = await self.situations.read(scope, submission.draft.sender, now)
-            prepared = await self._prepared(scope, submission, *known)
+            prepared = await self._prepared(scope, submission, malware, *known)
         raise Conflict("state-changed")
 
-    async def _examined(self, scope: TenantScope, submission: Submission, now: datetime) -> _Prepared:
+    async def _examined(
+        self, scope: TenantScope, submission: Submission, malware: Sequence[str], now: datetime
+    ) -> _Prepared:
         """Examined with what is remembered of the sender, and refused only with what was just read."""
         known = self.situations.remembered(scope, submission.draft.sender)
         if known is not None:
             try:
-                return await self._prepared(scope, submission, *known)
+                return await self._prepared(scope, submission, malware, *known)
             except RuleViolation:
                 pass  # perhaps permitted meanwhile
         known = await self.situations.read(scope, submission.draft.sender, now)
-        return await self._prepared(scope, submission, *known)
+        return await self._prepared(scope, submission, malware, *known)
 
     async def _prepared(
-        self, scope: TenantScope, submission: Submission, context: SenderContext, situation: SenderSituation
+        self,
+        scope: TenantScope,
+        submission: Submission,
+        malware: Sequence[str],
+        context: SenderContext,
+        situation: SenderSituation,
     ) -> _Prepared:
         uploads = await self._uploads(scope, submission)
         facts = tuple(facts_of(attachment, uploads) for attachment in submission.attachments)
-        plan = examine(replace(submission.draft, attachments=facts), situation)
+        plan = examine(replace(submission.draft, attachments=facts), situation, malware)
         if context.account_id is None or context.connection_id is None:
             raise RuleViolation([_no_account()])
         attachments = tuple(new_attachment(n, a, uploads) for n, a in enumerate(submission.attachments, 1))

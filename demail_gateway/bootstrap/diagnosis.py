@@ -25,6 +25,10 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 WARN_BEFORE = timedelta(days=30)
 """GWT-21 warns 60, 30 and 7 days before a certificate ends."""
 _PATIENCE_S = 10.0
+_SCANNERS = {
+    "none": "keiner: nichts wird auf Schadsoftware geprüft, Berichte sagen scan: none",
+    "eicar-test": "Testprüfer: erkennt allein die EICAR-Testdatei und schützt vor nichts",
+}
 _FAULTS = (DemailError, ConfigurationError, OSError, TimeoutError, ValueError)
 
 
@@ -58,7 +62,7 @@ async def diagnose(settings: Settings) -> list[Diagnosis]:
         ("connections", _connections, "neues Zertifikat beim Anbieter beantragen, client_certificate_file ersetzen"),
     ]
     found = [await _looked(part, check(settings), mend) for part, check, mend in checks]
-    found.append(Diagnosis("scanner", True, "keiner: nichts wird auf Schadsoftware geprüft, Berichte sagen scan: none"))
+    found.append(Diagnosis("scanner", True, _SCANNERS[settings.scanner]))
     return found + [each async for each in _providers(settings)]
 
 

@@ -47,7 +47,7 @@ class ConnectionTools:
         elif kept[0] != crls:
             judge = kept[1].judge
             assert isinstance(judge, PathJudge), "made below"
-            tools = replace(kept[1], judge=judge.with_crls(crls))
+            tools = replace(kept[1], judge=judge.with_answers(crls))
         else:
             return kept[1]
         self._kept[name] = (crls, tools)

@@ -10,9 +10,9 @@ from demail_gateway.application.inspect import Tools
 from demail_gateway.core.primitives import Judge
 from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_pem_bundle
 from demail_gateway.trust.cms import verify_detached, verify_enveloping
+from demail_gateway.trust.crls import read_crls
 from demail_gateway.trust.keys import generate_key, to_pkcs8
 from demail_gateway.trust.paths import PathJudge
-from demail_gateway.trust.revocation import read_crls
 from demail_gateway.trust.verifier import CryptographyVerifier
 from demail_gateway.trust.xmldsig import LxmlSignatures
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import SecretBytes, SecretStr
 
 from demail_gateway.application.ports.connections import CheckProfile
+from demail_gateway.application.ports.scanning import Scanner
 from demail_gateway.application.ports.surroundings import Observe
 from demail_gateway.core.delivery_facts import Clocks
 from demail_gateway.core.errors import Conflict
@@ -22,6 +23,8 @@ from demail_gateway.observability.observer import Observer
 from demail_gateway.observability.pseudonym import pseudonym
 from demail_gateway.providers.profile import ProviderProfile, parse_profile
 from demail_gateway.providers.smtp import SmtpProvider
+from demail_gateway.scanning.eicar_scanner import EicarScanner
+from demail_gateway.scanning.no_scanner import NoScanner
 from demail_gateway.settings import ConfigurationError, Settings, read_former_master_keys
 from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.engine import Engine, create_engine
@@ -102,6 +105,15 @@ def provider(settings: Settings, observe: Observe) -> SmtpProvider:
         allow_plain=settings.allow_plain_smtp,
         tests_alone=settings.tests_alone,
     )
+
+
+def scanner(settings: Settings, observe: Observe) -> Scanner:
+    """The installation's malware scanner. One that protects from nothing is said loudly at every start (SND-74)."""
+    if settings.scanner == "none":
+        observe("scanner_none")
+        return NoScanner()
+    observe("scanner_for_tests")
+    return EicarScanner()
 
 
 def profile_check(settings: Settings) -> CheckProfile:

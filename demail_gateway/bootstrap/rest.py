@@ -20,6 +20,7 @@ from demail_gateway.application.ports.work import Sweeping
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
 from demail_gateway.application.register import Register
+from demail_gateway.application.scan import ScanOutbound
 from demail_gateway.application.services import Probe, Services
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
@@ -28,6 +29,7 @@ from demail_gateway.bootstrap.parts import (
     Store,
     profile_check,
     provider,
+    scanner,
     secret_octets,
     store,
     utc_now,
@@ -66,9 +68,9 @@ async def rest_services(settings: Settings, seen: Observing) -> AsyncIterator[Se
         outbound = provider(settings, seen.observe)
         wakes = waker(settings, seen.observe)
         wake_ups = WakeUps(wakes)
-        seen.observe("scanner_none")  # loudly, at every start: nothing is scanned for malware
+        scan = ScanOutbound(scanner(settings, seen.observe))
         try:
-            yield _services(settings, known, crls, wake_ups, wakes, outbound)
+            yield _services(settings, known, crls, wake_ups, wakes, outbound, scan)
         finally:
             await wake_ups.settle()
             await wakes.close()
@@ -76,7 +78,13 @@ async def rest_services(settings: Settings, seen: Observing) -> AsyncIterator[Se
 
 
 def _services(
-    settings: Settings, known: Store, crls: CrlBox, wake_ups: WakeUps, wakes: RedisWaker, outbound: SmtpProvider
+    settings: Settings,
+    known: Store,
+    crls: CrlBox,
+    wake_ups: WakeUps,
+    wakes: RedisWaker,
+    outbound: SmtpProvider,
+    scan: ScanOutbound,
 ) -> Services:
     engine, keys = known.engine, known.keys
     installation = PostgresInstallation(engine, keys)
@@ -92,8 +100,10 @@ def _services(
         issue_token=IssueToken(clients, issuer, utc_now, os.urandom, settings.client_methods),
         access=Access(clients, issuer, utc_now),
         once=Once(PostgresAnswers(engine, keys), utc_now),
-        submit=Submit(submissions, installation, outbound, wake_ups, utc_now, os.urandom, settings.message_id_domain),
-        attach=Attach(submissions, utc_now, os.urandom, settings.upload_bytes),
+        submit=Submit(
+            submissions, installation, outbound, scan, wake_ups, utc_now, os.urandom, settings.message_id_domain
+        ),
+        attach=Attach(submissions, scan, utc_now, os.urandom, settings.upload_bytes),
         read=Read(reading, submissions, utc_now),
         prove=Prove(reading, signer, utc_now),
         administer=Administer(administration, profile_check(settings), utc_now, os.urandom),

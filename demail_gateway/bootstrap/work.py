@@ -22,7 +22,7 @@ from demail_gateway.application.reconcile import Reconcile
 from demail_gateway.application.revocation import RefreshRevocation
 from demail_gateway.application.worker_services import InboundServices, SchedulerServices, WorkerServices
 from demail_gateway.bootstrap.judging import ConnectionTools, is_below
-from demail_gateway.bootstrap.parts import Observing, Store, provider, store, utc_now, waker
+from demail_gateway.bootstrap.parts import Observing, Store, provider, scanner, store, utc_now, waker
 from demail_gateway.core.errors import CertificateMalformed, StoreUnavailable
 from demail_gateway.observability.heartbeat import beat
 from demail_gateway.providers.crl import CrlFetcher
@@ -104,7 +104,6 @@ async def inbound_services(settings: Settings, seen: Observing) -> tuple[Inbound
     wakes = waker(settings, seen.observe)
     stack.push_async_callback(wakes.close)
     installation = PostgresInstallation(known.engine, known.keys)
-    seen.observe("scanner_none")  # loudly, at every start: nothing is scanned for malware
     anchors = _Anchors(tls, installation, seen.observe)
     await _in_background(stack, anchors.keep())
     services = InboundServices(
@@ -165,7 +164,16 @@ def _receive(settings: Settings, known: Store, installation: Installation, obser
     arrivals = PostgresArrivals(known.engine, known.keys, clocks=known.clocks)
     recheck = Backoff(settings.settle_first_s, settings.retry_longest_s, 7 * 86400.0)
     policy = ReceivePolicy(recheck=recheck)
-    return Receive(arrivals, installation, ConnectionTools(installation), utc_now, os.urandom, observe, policy)
+    return Receive(
+        arrivals,
+        installation,
+        ConnectionTools(installation),
+        scanner(settings, observe),
+        utc_now,
+        os.urandom,
+        observe,
+        policy,
+    )
 
 
 async def _begin_beating(stack: contextlib.AsyncExitStack, path: Path | None) -> None:

@@ -219,6 +219,7 @@ class Stack:
         }
         plain = {
             "ENVIRONMENT": "dev",
+            "SCANNER": "eicar-test",
             "API_PORT": str(self._api_port),
             "PUBLIC_URL": f"http://127.0.0.1:{self._api_port}",
             "QUEUE": servers.database,
@@ -284,7 +285,7 @@ class Stack:
 
 _TEMPORARY = "tmp"
 _MAY_BE_CHANGED = frozenset(
-    {*SHORT_WAITS, "WORKER_PROCESSES", "DATABASE_POOL", "LOG_LEVEL", "WAITING_TIME_S", "ALLOW_PLAIN_SMTP"}
+    {*SHORT_WAITS, "WORKER_PROCESSES", "DATABASE_POOL", "LOG_LEVEL", "WAITING_TIME_S", "ALLOW_PLAIN_SMTP", "SCANNER"}
 )
 """Settings of a test installation that its environment may set otherwise."""
 

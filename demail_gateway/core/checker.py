@@ -14,7 +14,7 @@ from demail_gateway.core.dates import parse_date
 from demail_gateway.core.encoded_words import decode_words
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
 from demail_gateway.core.findings import Finding, Severity, finding
-from demail_gateway.core.header import Header, Octets, read_message
+from demail_gateway.core.header import Header, ReadMessage, read_message
 from demail_gateway.core.integrity import signature_required
 from demail_gateway.core.integrity_field import CERTIFICATE, INTEGRITY, read_field, tag_list
 from demail_gateway.core.limits import GUIDELINE
@@ -34,25 +34,26 @@ from demail_gateway.core.vocabulary import (
 __all__ = ["Finding", "Severity", "check_header_section", "check_message", "check_submission"]
 
 
-def check_message(message: Octets | bytes) -> tuple[Finding, ...]:
+def check_message(message: ReadMessage | bytes) -> tuple[Finding, ...]:
     """All findings about a received message, sorted, each once; empty if it is as it should be.
 
-    Octets whose header section cannot be read give ``message-unparsable`` alone.
+    Octets whose header section cannot be read give ``message-unparsable`` alone. A message too large for the memory
+    is given as `LargeMessage`.
     """
     try:
-        octets = read_message(message) if isinstance(message, bytes) else message
+        read = read_message(message) if isinstance(message, bytes) else message
     except MalformedMessage:
         return (finding("message-unparsable"),)
-    metadata = read_metadata(octets.header)
-    found = {*check_header_section(octets, metadata), *_structure(octets, metadata.message_class)}
+    metadata = read_metadata(read.header)
+    found = {*check_header_section(read, metadata), *_structure(read, metadata.message_class)}
     return tuple(sorted(found))
 
 
-def check_header_section(octets: Octets, metadata: Metadata) -> tuple[Finding, ...]:
+def check_header_section(message: ReadMessage, metadata: Metadata) -> tuple[Finding, ...]:
     """As `check_message`, without the structure of the body; `metadata` are those of this message."""
-    facts = _Facts(octets.header, metadata)
-    found = set(octet_findings(octets))
-    found.update(matrix_findings(octets.header, facts.message_class, facts.version))
+    facts = _Facts(message.header, metadata)
+    found = set(octet_findings(message))
+    found.update(matrix_findings(message.header, facts.message_class, facts.version))
     for check in (*_DRAFT_CHECKS, *_MESSAGE_CHECKS):
         found.update(check(facts))
     return tuple(sorted(found))
@@ -224,18 +225,18 @@ def _integrity(facts: _Facts) -> Iterator[Finding]:
         yield finding("signature-required", INTEGRITY)
 
 
-def _structure(octets: Octets, message_class: MessageClass) -> Iterator[Finding]:
+def _structure(message: ReadMessage, message_class: MessageClass) -> Iterator[Finding]:
     """Classes B, M, I: XML and PDF inside multipart/mixed (TR 01201-3.4 §3.4.1)."""
     if message_class is MessageClass.N:
         return
-    parts = read_parts(octets.header, octets.body)
+    parts = read_parts(message.header, message.body)
     if parts[0].content_type != "multipart/mixed":
         yield finding("structure-not-multipart-mixed", "body")
     found = leaves(parts)
     xml = ("application/xml", "text/xml")
     if not any(part.content_type in xml or (part.filename or "").lower().endswith(".xml") for part in found):
         yield finding("structure-xml-missing", "body")
-    if not any(part.decode().startswith(b"%PDF-") for part in found):
+    if not any(part.begins_with(b"%PDF-") for part in found):
         yield finding("structure-pdf-missing", "body")
 
 

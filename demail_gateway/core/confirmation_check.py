@@ -14,7 +14,6 @@ Decided here, where the texts are silent or disagree:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from demail_gateway.core.address import Address, TrustedDomains
@@ -25,7 +24,8 @@ from demail_gateway.core.confirmation_situation import Result, Situation
 from demail_gateway.core.confirmation_steps import STEPS
 from demail_gateway.core.correlation import Correlation
 from demail_gateway.core.metadata_proof import MISMATCH
-from demail_gateway.core.primitives import CertificateVerdict, Judge, Verifier
+from demail_gateway.core.primitives import Judge, Verifier
+from demail_gateway.core.trust_verdict import validation_of
 
 __all__ = ["ConfirmationReport", "SentCopy", "Verdict", "check_confirmation"]
 
@@ -63,7 +63,7 @@ def check_confirmation(
         original_integrity=confirmation.keys.integrity_value,
         recipient=situation.recipient,
         concerns=_concerns(situation.recipient, sent),
-        validation=_validation(situation.verdicts),
+        validation=validation_of(situation.verdicts),
     )
 
 
@@ -105,11 +105,3 @@ def _concerns(recipient: Address | None, sent: SentCopy | None) -> Address | Non
     if recipient in sent.served:
         return recipient
     return sent.served[0] if len(sent.served) == 1 else None
-
-
-def _validation(verdicts: Iterable[CertificateVerdict]) -> dict[str, tuple[bytes, ...]]:
-    found = tuple(verdicts)
-    return {
-        "certificates": tuple(dict.fromkeys(der for verdict in found for der in verdict.chain)),
-        "crls": tuple(dict.fromkeys(crl for verdict in found for crl in verdict.revocation)),
-    }

@@ -1,6 +1,6 @@
 """A draft (Nachrichtenentwurf) and its examination: all broken rules at once, or a plan (TR 01201-3.1 steps 9 to 28).
 
-`examine` makes every check of `sending-and-receiving.md` §3 that needs no scanner and no directory. Nothing of a draft
+`examine` makes every check of `sending-and-receiving.md` §3 that needs no directory. Nothing of a draft
 is repaired: what is wrong is told with its place, and the client decides.
 
 Decided here, where the texts are silent:
@@ -18,7 +18,7 @@ Decided here, where the texts are silent:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from demail_gateway.core import draft_content, draft_rules
 from demail_gateway.core.draft_facts import (
@@ -46,15 +46,17 @@ __all__ = [
 ]
 
 
-def examine(draft: DraftInput, situation: SenderSituation) -> Plan:
+def examine(draft: DraftInput, situation: SenderSituation, malware: Sequence[str] = ()) -> Plan:
     """What will be sent, copy by copy, if the draft breaks no rule.
 
-    Not checked here: malware (SND-18), certificates for encryption, existence of uploads.
+    `malware`: JSON pointers of the parts in which a scanner found some (SND-18). Not checked here: certificates for
+    encryption, existence of uploads.
 
     Raises:
         RuleViolation: with every broken rule, in the order SND-23, SND-21, SND-10, SND-11, SND-24, then by number.
     """
-    violations = sorted(_violations(draft, situation), key=_order)
+    found = [*_violations(draft, situation), *map(draft_content.malware_found, malware)]
+    violations = sorted(found, key=_order)
     if violations:
         raise RuleViolation(violations)
     return make_plan(draft, draft_rules.requested_options(draft, situation), sign_by_default=situation.sign_by_default)

@@ -29,6 +29,17 @@ def content_violations(draft: DraftInput) -> Iterator[Violation]:
     yield from _formal_service(draft)
 
 
+def malware_found(pointer: str) -> Violation:
+    """SND-18: a scanner found malware in the part at `pointer`."""
+    return Violation(
+        "malware-found",
+        "SND-18",
+        pointer,
+        "Hier wurde Schadsoftware gefunden; nichts wurde gespeichert oder gesendet.",
+        "Malware was found here; nothing was stored or sent.",
+    )
+
+
 def size_violations(draft: DraftInput, limits: Limits) -> Iterator[Violation]:
     """SND-19 and SND-22.
 

@@ -8,11 +8,13 @@ octets, and everything else is a view of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Protocol
 
 from demail_gateway.core.errors import MalformedMessage
+from demail_gateway.core.windows import Windows
 
 NEWLINE_NORMALISED = "newline-normalised"
 """Finding: the message had LF alone and was read with CRLF (IN-16)."""
@@ -102,6 +104,22 @@ class Header:
         return tuple(name for name in map(str.lower, names) if len(self._by_name.get(name, ())) > 1)
 
 
+class ReadMessage(Protocol):
+    """A message with its header section read: in memory (`Octets`) or not (`LargeMessage`)."""
+
+    @property
+    def header(self) -> Header: ...
+
+    @property
+    def body(self) -> memoryview | Windows: ...
+
+    @property
+    def findings(self) -> tuple[str, ...]: ...
+
+    def body_chunks(self) -> Iterator[bytes | memoryview]:
+        """The body in one or more pieces."""
+
+
 @dataclass(frozen=True, slots=True)
 class Octets:
     """A message as octets with its header section read."""
@@ -118,6 +136,10 @@ class Octets:
     def body(self) -> memoryview:
         """Everything behind the first empty line, without a copy."""
         return memoryview(self.data)[self.body_offset :]
+
+    def body_chunks(self) -> Iterator[memoryview]:
+        """The body as one piece, without a copy."""
+        yield self.body
 
 
 def read_message(data: bytes) -> Octets:

@@ -12,9 +12,9 @@ from datetime import datetime
 from hmac import compare_digest
 
 from demail_gateway.core.checks import Outcome
-from demail_gateway.core.digests import body_digest, header_digest
+from demail_gateway.core.digests import BodyHasher, body_digest, header_digest
 from demail_gateway.core.errors import CertificateMalformed, ComposeFailed, MalformedMessage
-from demail_gateway.core.header import NEWLINE_NORMALISED, Header, HeaderField, Octets, read_message
+from demail_gateway.core.header import NEWLINE_NORMALISED, Header, HeaderField, ReadMessage, read_message
 from demail_gateway.core.integrity_field import (
     CERTIFICATE,
     HEADER_LIST,
@@ -87,17 +87,19 @@ def seal(message: bytes, *, hash_name: HashName, domain: str, signer: DigestSign
     return b"".join((signed, write_certificate(signer.certificate_der), octets.data))
 
 
-def check_integrity(message: Octets | bytes, *, verifier: Verifier, judge: Judge, at: datetime) -> IntegrityResult:
+def check_integrity(message: ReadMessage | bytes, *, verifier: Verifier, judge: Judge, at: datetime) -> IntegrityResult:
     """Whether hash or signature hold. Never raises for anything a message contains.
+
+    A message too large for the memory is given as `LargeMessage`; its body is read once.
 
     `at` is the moment of first reception (IN-26): the certificate is judged for it.
     """
     try:
-        octets = read_message(message) if isinstance(message, bytes) else message
+        read = read_message(message) if isinstance(message, bytes) else message
     except MalformedMessage:
         return IntegrityResult(Outcome.FAILED, Protection.NONE, "message-malformed")
     try:
-        return _Checker(octets, verifier, judge, at).run()
+        return _Checker(read, verifier, judge, at).run()
     except _Row as row:
         return row.result
 
@@ -144,11 +146,11 @@ class _Row(Exception):
 class _Checker:
     """Goes through the rows; what is learnt on the way stands in `result`."""
 
-    def __init__(self, octets: Octets, verifier: Verifier, judge: Judge, at: datetime) -> None:
-        self.header, self.body = octets.header, octets.body
+    def __init__(self, message: ReadMessage, verifier: Verifier, judge: Judge, at: datetime) -> None:
+        self.header, self.body_chunks = message.header, message.body_chunks
         self.verifier, self.judge, self.at = verifier, judge, at
         self.result = IntegrityResult(Outcome.PASSED, Protection.NONE, "ok")
-        if NEWLINE_NORMALISED in octets.findings:
+        if NEWLINE_NORMALISED in message.findings:
             self.note(NEWLINE_NORMALISED)
 
     def run(self) -> IntegrityResult:
@@ -195,7 +197,10 @@ class _Checker:
 
     def compare_body(self, integrity: IntegrityField, hash_name: HashName) -> None:
         """Row 6."""
-        digest = body_digest(self.body, hash_name)
+        hasher = BodyHasher(hash_name)
+        for chunk in self.body_chunks():
+            hasher.update(chunk)
+        digest = hasher.digest()
         self.result = replace(self.result, body_hash=b64encode(digest).decode("ascii"))
         if not compare_digest(digest, integrity.bh):
             raise self.failed("body-hash-mismatch")

@@ -1,14 +1,15 @@
 """MIME structure of a message, read from its octets (RFC 2045, 2046, 2231).
 
 Tolerant and bounded: hostile nesting, millions of delimiters and broken headers give fewer or rawer parts, never an
-error. Nothing is copied; every part keeps its exact octets, so that a signature over it can be checked.
+error. Nothing is copied; every part knows its exact octets, so that a signature over it can be checked. The body may
+lie outside the memory (`windows.py`).
 """
 
 from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import unquote_to_bytes
@@ -20,6 +21,7 @@ from demail_gateway.core.charset import without_controls
 from demail_gateway.core.encoded_words import decode_words
 from demail_gateway.core.errors import MalformedMessage
 from demail_gateway.core.header import Header, HeaderField
+from demail_gateway.core.windows import Windows
 
 MAX_PARTS = 1_000
 """More than any honest message has; what follows stays in one last part, so that nothing escapes the scanner."""
@@ -48,12 +50,49 @@ class Part:
     """``attachment``, ``inline`` or another word in lower case; empty if there is none."""
     encoding: str
     """Content-Transfer-Encoding in lower case; ``7bit`` if there is none."""
-    entity: memoryview = field(repr=False)
-    """Exact octets of header and body, as a signature over this part covers them; of the whole content the body."""
-    raw: memoryview = field(repr=False)
-    """Octets of the body as transmitted."""
+    octets: bytes | Windows = field(repr=False)
+    """What the part lies in; `begin`, `content` and `end` are positions there."""
+    begin: int
+    """Where its header section begins; of the whole content where the body begins."""
+    content: int
+    """Where its body begins."""
+    end: int
     defects: tuple[str, ...] = ()
     """``mime-depth-limit``, ``mime-parts-limit``, ``mime-no-boundary``, ``mime-not-closed``."""
+
+    @property
+    def entity(self) -> memoryview:
+        """Exact octets of header and body, as a signature over this part covers them; of the whole content the body.
+
+        Large ones that are not in memory are for `entity_chunks`.
+        """
+        return _in_memory(self.octets, self.begin, self.end)
+
+    @property
+    def raw(self) -> memoryview:
+        """Octets of the body as transmitted."""
+        return _in_memory(self.octets, self.content, self.end)
+
+    def entity_chunks(self) -> Iterator[bytes | memoryview]:
+        """`entity` in pieces, in bounded memory; each call reads anew."""
+        return _pieces(self.octets, self.begin, self.end)
+
+    def decoded_chunks(self) -> Iterator[bytes]:
+        """`decode` in pieces; in bounded memory unless the encoding is quoted-printable."""
+        if self.encoding == "base64":
+            return _decoded_pieces(_pieces(self.octets, self.content, self.end))
+        if self.encoding == "quoted-printable":
+            return iter((self.decode(),))
+        return map(bytes, _pieces(self.octets, self.content, self.end))
+
+    def begins_with(self, mark: bytes) -> bool:
+        """Whether the decoded content begins so; little of it is decoded."""
+        start = b""
+        for piece in self.decoded_chunks():
+            start += piece
+            if len(start) >= len(mark):
+                break
+        return start.startswith(mark)
 
     def decode(self) -> bytes:
         """The content without its transfer encoding, as far as it can be decoded; never raises."""
@@ -69,12 +108,12 @@ class Part:
         return decode_charset(self.decode(), self.parameters.get("charset", "utf-8"))
 
 
-def read_parts(header: Header, body: bytes | memoryview) -> tuple[Part, ...]:
+def read_parts(header: Header, body: bytes | memoryview | Windows) -> tuple[Part, ...]:
     """All parts in document order, multiparts before their children; the first is the whole content.
 
-    A message without MIME fields is one ``text/plain`` part.
+    A message without MIME fields is one ``text/plain`` part. Raises OSError only where `body` does.
     """
-    data = bytes(body)
+    data = bytes(body) if isinstance(body, memoryview) else body
     walk = _Walk(data)
     walk.visit(_Entity(header, 0, 0, len(data)), "", 0)
     return tuple(walk.parts)
@@ -126,8 +165,8 @@ class _Entity:
 
 
 class _Walk:
-    def __init__(self, data: bytes) -> None:
-        self.data, self.view = data, memoryview(data)
+    def __init__(self, data: bytes | Windows) -> None:
+        self.data = data
         self.parts: list[Part] = []
 
     def visit(self, entity: _Entity, path: str, depth: int) -> None:
@@ -194,11 +233,12 @@ class _Walk:
 
     def entity(self, start: int, end: int) -> _Entity:
         header_end, body = _header_end(self.data, start, end)
-        return _Entity(_tolerant_header(self.data[start:header_end]), start, body, end)
+        block = self.data[start : min(header_end, start + _MAX_PART_HEADER_OCTETS)]
+        return _Entity(_tolerant_header(block), start, body, end)
 
     def opaque(self, start: int, end: int, path: str) -> Part:
-        octets = self.view[start:end]
-        return Part(path, "application/octet-stream", _NOTHING, None, "", "7bit", octets, octets, (PARTS_LIMIT,))
+        kind = "application/octet-stream"
+        return Part(path, kind, _NOTHING, None, "", "7bit", self.data, start, start, end, (PARTS_LIMIT,))
 
     def part(
         self,
@@ -216,8 +256,10 @@ class _Walk:
             filename=_filename(found.get("filename") or parameters.get("name")),
             disposition=disposition,
             encoding=(entity.header.value("content-transfer-encoding") or "7bit").strip().lower(),
-            entity=self.view[entity.start : entity.end],
-            raw=self.view[entity.body : entity.end],
+            octets=self.data,
+            begin=entity.start,
+            content=entity.body,
+            end=entity.end,
             defects=defects,
         )
 
@@ -234,7 +276,7 @@ def _content_type(header: Header) -> tuple[str, dict[str, str]]:
     return (word, parameters) if _TYPE.fullmatch(word) else ("text/plain", {})
 
 
-def _header_end(data: bytes, start: int, end: int) -> tuple[int, int]:
+def _header_end(data: bytes | Windows, start: int, end: int) -> tuple[int, int]:
     """Where a part's header section ends and its body begins; lines may end with LF alone."""
     if data.startswith(b"\r\n", start, end):
         return start, start + 2
@@ -248,7 +290,7 @@ def _header_end(data: bytes, start: int, end: int) -> tuple[int, int]:
 def _tolerant_header(block: bytes) -> Header:
     """The fields of a part; lines that are no field are passed over."""
     fields = []
-    lines = _LINE.split(block[:_MAX_PART_HEADER_OCTETS], maxsplit=_MAX_PART_FIELDS)
+    lines = _LINE.split(block, maxsplit=_MAX_PART_FIELDS)
     for raw in lines[:_MAX_PART_FIELDS]:
         try:
             fields.append(HeaderField(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")))
@@ -285,11 +327,40 @@ def _filename(name: str | None) -> str | None:
     return None if plain.strip(".") == "" else plain
 
 
+def _in_memory(octets: bytes | Windows, start: int, end: int) -> memoryview:
+    if isinstance(octets, bytes):
+        return memoryview(octets)[start:end]
+    return memoryview(b"".join(octets.chunks(start, end)))
+
+
+def _pieces(octets: bytes | Windows, start: int, end: int) -> Iterator[bytes | memoryview]:
+    if isinstance(octets, bytes):
+        return iter((memoryview(octets)[start:end],))
+    return octets.chunks(start, end)
+
+
+def _decoded_pieces(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    """Base64 as `_from_base64` decodes it, a piece at a time."""
+    rest = b""
+    for piece in pieces:
+        letters, padding, _ = (rest + bytes(piece).translate(None, _NOT_BASE64)).partition(b"=")
+        if padding:
+            yield _from_base64(letters)
+            return
+        whole = len(letters) - len(letters) % 4
+        rest = letters[whole:]
+        yield pybase64.b64decode(letters[:whole])
+    yield _from_base64(rest)
+
+
 def _from_base64(octets: bytes) -> bytes:
-    try:
-        return pybase64.b64decode(octets)
-    except binascii.Error:
-        # cut or continued behind a padding: everything up to the first padding, in whole octets
-        clean = octets.translate(None, _NOT_BASE64).partition(b"=")[0]
-        clean = clean[: len(clean) - (len(clean) % 4 == 1)]
-        return pybase64.b64decode(clean + b"=" * (-len(clean) % 4))
+    """Everything up to the first padding, in whole octets: what is behind it, decoders understand differently."""
+    padding = octets.find(b"=")
+    if padding < 0 or not octets[padding:].translate(None, _NOT_BASE64).strip(b"="):
+        try:
+            return pybase64.b64decode(octets)
+        except binascii.Error:
+            pass  # cut in the middle of a group
+    clean = octets.partition(b"=")[0].translate(None, _NOT_BASE64)
+    clean = clean[: len(clean) - (len(clean) % 4 == 1)]
+    return pybase64.b64decode(clean + b"=" * (-len(clean) % 4))

@@ -31,6 +31,7 @@ from demail_gateway.core.metadata import Metadata, message_type_of, read_metadat
 from demail_gateway.core.notification_patterns import DRAFT, PATTERNS, Pattern, meaning, only_named
 from demail_gateway.core.primitives import Judge, Verifier
 from demail_gateway.core.proof_parts import ProofParts, read_proof_parts
+from demail_gateway.core.trust_verdict import validation_of
 from demail_gateway.core.vocabulary import (
     CLASS_OF,
     MessageClass,
@@ -127,7 +128,7 @@ def check_notification(
     )
     verdict = _verdict(checks, correlation)
     effect, reason = _meaning(notification, integrity, patterns) if correlation is None or sent else (None, None)
-    certificates = integrity.certificate_verdict
+    judgement = integrity.certificate_verdict
     return NotificationReport(
         message_type=metadata.message_type or MessageType.NOTIFICATION,
         type=metadata.notification_type or NotificationType.OTHER,
@@ -143,10 +144,7 @@ def check_notification(
         recipient=None if sent is None else only_named(notification.text, sent.served),
         subject=(notification.contents and notification.contents.subject) or metadata.subject or "",
         text=notification.text,
-        validation={
-            "certificates": () if certificates is None else certificates.chain,
-            "crls": () if certificates is None else certificates.revocation,
-        },
+        validation=validation_of(() if judgement is None else (judgement,)),
     )
 
 

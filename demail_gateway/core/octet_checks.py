@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
 
 from demail_gateway.core.findings import Finding, finding
 from demail_gateway.core.header import (
@@ -12,28 +11,32 @@ from demail_gateway.core.header import (
     NO_BODY_SEPARATOR,
     SOFT_LINE_OCTETS,
     Header,
-    Octets,
+    ReadMessage,
 )
 from demail_gateway.core.limits import GUIDELINE
 
 
-def octet_findings(octets: Octets) -> Iterator[Finding]:
-    """What is wrong with line ends, NUL, lengths and size of the whole message."""
-    data = octets.data
-    if NEWLINE_NORMALISED in octets.findings:
+def octet_findings(message: ReadMessage) -> Iterator[Finding]:
+    """What is wrong with line ends, NUL, lengths and size of the whole message. Reads the body once."""
+    has_separator = NO_BODY_SEPARATOR not in message.findings
+    header, body = OctetScan(), OctetScan()
+    header.update(message.header.raw)
+    for chunk in message.body_chunks():
+        body.update(chunk)
+    if NEWLINE_NORMALISED in message.findings:
         yield finding("newline")
-    if NO_BODY_SEPARATOR in octets.findings:
+    if not has_separator:
         yield finding("no-body-separator")
-    pairs = data.count(b"\r\n")
-    if data.count(b"\r") != pairs or data.count(b"\n") != pairs:
+    if header.has_bare_line_end or body.has_bare_line_end:
         yield finding("bare-newline")
-    if b"\0" in data:
+    if header.has_nul or body.has_nul:
         yield finding("nul-octet")
-    if GUIDELINE.gross_bytes is not None and len(data) > GUIDELINE.gross_bytes:
+    size_bytes = header.size_bytes + 2 * has_separator + body.size_bytes
+    if GUIDELINE.gross_bytes is not None and size_bytes > GUIDELINE.gross_bytes:
         yield finding("size")
-    yield from field_findings(octets.header)
-    yield from _line_findings(_longest_body_line(octets), "body")
-    if octets.header.first("content-type") and not octets.header.first("mime-version"):
+    yield from field_findings(message.header)
+    yield from _line_findings(body.longest_line, "body")
+    if message.header.first("content-type") and not message.header.first("mime-version"):
         yield finding("mime-version-missing")
 
 
@@ -46,15 +49,53 @@ def field_findings(header: Header) -> Iterator[Finding]:
             yield from _line_findings(max(map(len, item.raw.split(b"\r\n"))), item.lower)
 
 
+class OctetScan:
+    """What octets consist of, given in pieces; where they are cut makes no difference."""
+
+    __slots__ = ("_line", "_longest", "_paired", "_returns", "_seen_return", "_single", "has_nul", "size_bytes")
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.has_nul = False
+        self._returns = self._single = self._paired = 0
+        self._seen_return = False  # a CR at the end so far
+        self._line = self._longest = 0
+
+    @property
+    def has_bare_line_end(self) -> bool:
+        """Whether there is a CR without LF or a LF without CR."""
+        return not self._returns == self._single == self._paired
+
+    @property
+    def longest_line(self) -> int:
+        """Octets of the longest line, without CRLF; the last one need not have an end."""
+        return max(self._longest, self._line)
+
+    def update(self, piece: bytes | memoryview) -> None:
+        for start in range(0, len(piece), _AT_ONCE):
+            self._add(bytes(piece[start : start + _AT_ONCE]))
+
+    def _add(self, octets: bytes) -> None:
+        self.size_bytes += len(octets)
+        self.has_nul = self.has_nul or b"\0" in octets
+        self._returns += octets.count(b"\r")
+        self._single += octets.count(b"\n")
+        self._paired += octets.count(b"\r\n") + (self._seen_return and octets.startswith(b"\n"))
+        self._seen_return = octets.endswith(b"\r")
+        first, *others = map(len, octets.split(b"\n"))
+        self._line += first
+        if others:
+            # a line that ended is longer by its CR
+            self._longest = max(self._longest, self._line - 1, max(others[:-1], default=0) - 1)
+            self._line = others[-1]
+
+
+_AT_ONCE = 256 * 1024
+"""Bounds the list of lines that is made at a time."""
+
+
 def _line_findings(longest: int, header: str) -> Iterator[Finding]:
     if longest > MAX_LINE_OCTETS:
         yield finding("line-too-long", header)
     elif longest > SOFT_LINE_OCTETS:
         yield finding("line-over-78", header)
-
-
-def _longest_body_line(octets: Octets) -> int:
-    stream = BytesIO(octets.data)  # shares the octets; lines are made one at a time
-    stream.seek(octets.body_offset)
-    tail = len(octets.data) - max(octets.data.rfind(b"\n") + 1, octets.body_offset)
-    return max(max(map(len, stream), default=2) - 2, tail)

@@ -52,6 +52,16 @@ class CertificateFacts:
     """Lower-case hex over the DER."""
     purposes: frozenset[str] = frozenset()
     """Extended key usage (RFC 5280 §4.2.1.12) as dotted numbers; empty without that extension."""
+    usages: frozenset[str] | None = None
+    """Key usage (RFC 5280 §4.2.1.3), e.g. ``digitalSignature``; None without that extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusGap:
+    """A certificate of a path of which nobody has told the status yet, and who could."""
+
+    certificate_der: bytes = field(repr=False)
+    issuer_der: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,13 @@ class CertificateVerdict:
     chain: tuple[bytes, ...] = ()
     """DER, end certificate first, anchor last, as far as a path was found."""
     revocation: tuple[bytes, ...] = field(default=(), repr=False)
-    """The CRLs (DER) the status rests on, to be kept with the proof (GWT-90, IN-26)."""
+    """The lists and OCSP answers (DER) the status rests on, to be kept with the proof (GWT-90, IN-26)."""
+    revoked_at: datetime | None = None
+    """Since when, if revoked."""
+    revocation_reason: str | None = None
+    """As RFC 5280 §5.3.1 writes it, e.g. ``keyCompromise``; None: not stated."""
+    gaps: tuple[StatusGap, ...] = ()
+    """Of an unknown status: the certificates that no answer covers."""
 
 
 class Verifier(Protocol):
@@ -85,7 +101,7 @@ class Verifier(Protocol):
 
 
 class Judge(Protocol):
-    """Judges a certificate's path and status. Anchors and revocation lists are the judge's own."""
+    """Judges a certificate's path and status. Anchors and status answers are the judge's own."""
 
     def judge(self, certificate_der: bytes, at: datetime) -> CertificateVerdict: ...
 
@@ -121,6 +137,10 @@ class XmlSignatures(Protocol):
 
     def verify(self, xml: bytes) -> VerifiedXml:
         """Raises XmlRefused (DOCTYPE, entities, not well-formed) or XmlSignatureInvalid."""
+        ...
+
+    def verify_assertion(self, xml: bytes) -> VerifiedXml:
+        """As `verify`, for a SAML assertion, whose Reference may name the root by its ``ID`` (ID-3)."""
         ...
 
     def schema_errors(self, xml: bytes) -> tuple[str, ...]:

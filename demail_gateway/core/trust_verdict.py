@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from demail_gateway.core.checks import Outcome
@@ -29,3 +30,12 @@ def judged(
     if verdict.status is not CertificateStatus.GOOD:
         return Outcome.INDETERMINATE, (*about_key, "certificate-status-unknown"), verdict
     return Outcome.PASSED, about_key, verdict
+
+
+def validation_of(verdicts: Iterable[CertificateVerdict]) -> Mapping[str, tuple[bytes, ...]]:
+    """``certificates`` and ``crls`` (DER) that these verdicts rest on, each once: to be kept with a proof (GWT-90)."""
+    found = tuple(verdicts)
+    return {
+        "certificates": tuple(dict.fromkeys(der for verdict in found for der in verdict.chain)),
+        "crls": tuple(dict.fromkeys(answer for verdict in found for answer in verdict.revocation)),
+    }

@@ -16,6 +16,7 @@ _LEVELS: dict[str, int] = {
     "line_closed": logging.DEBUG,
     "wake_failed": logging.WARNING,
     "scanner_none": logging.WARNING,
+    "scanner_for_tests": logging.WARNING,
     "hand_over_uncertain": logging.WARNING,
     "hand_over_held": logging.ERROR,
     "hand_over_unsettled": logging.ERROR,

@@ -10,6 +10,7 @@ from typing import Any
 import pybase64
 
 from demail_gateway.core.address import Address, is_system_local_part, parse_address
+from demail_gateway.core.eicar import message_holds_test_file
 from demail_gateway.core.errors import AddressInvalid, CmsInvalid, DecryptionFailed, MalformedMessage
 from demail_gateway.core.header import Octets, read_message
 from demail_gateway.core.mime import Part, leaves, read_parts
@@ -24,7 +25,6 @@ from demail_gateway.sandbox.effects import Folder, NewMessage
 from demail_gateway.sandbox.enquiries import DirectoryEntry
 from demail_gateway.sandbox.identity import Identity
 from demail_gateway.sandbox.letters import Letter, LetterRefused, Tamper, compose, holder_of, tampered
-from demail_gateway.sandbox.malware import contains_malware
 from demail_gateway.sandbox.provider import Desk
 from demail_gateway.sandbox.scripts import scripted
 from demail_gateway.sandbox.sealing import seal_copies
@@ -97,7 +97,7 @@ class Citizens:
             draft = read_draft(composed.draft, str(composed.sender), [str(a) for a in composed.recipients])
         except DraftRefused as refused:
             raise LetterRefused("invalid-message") from refused
-        if letter.scan and contains_malware(draft.octets):
+        if letter.scan and message_holds_test_file(draft.octets):
             raise LetterRefused("malware-found")
         facts = ProviderFacts(AuthLevel.HIGH, AUTH_MECHANISM, holder_of(composed.sender), self._host_name, now)
         signer = self._signer(letter.tamper, is_authoritative=draft.metadata.authoritative)

@@ -13,6 +13,7 @@ from functools import partial
 from demail_gateway.core.address import Address
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation import build_confirmation, confirmation_addressee, system_address
+from demail_gateway.core.eicar import message_holds_test_file
 from demail_gateway.core.header import Octets, read_message
 from demail_gateway.core.integrity import check_integrity
 from demail_gateway.core.message import PartSource, SubmissionFields, assemble, build_entity
@@ -35,7 +36,6 @@ from demail_gateway.sandbox.configuration import DOMAIN
 from demail_gateway.sandbox.effects import Folder, NewMessage
 from demail_gateway.sandbox.identity import PROVIDER_NAME, Identity
 from demail_gateway.sandbox.letters import holder_of
-from demail_gateway.sandbox.malware import contains_malware
 from demail_gateway.sandbox.procedure import is_local
 from demail_gateway.sandbox.sealing import new_message_id, seal_completed, seal_copies
 from demail_gateway.trust.pdf import confirmation_pdf, simple_pdf
@@ -168,7 +168,7 @@ class ProviderIssuer:
         return result.verdict is Outcome.PASSED
 
     def contains_malware(self, message: Octets) -> bool:
-        return contains_malware(message)
+        return message_holds_test_file(message)
 
 
 class _OwnJudge:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Select
+from sqlalchemy import Executable
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -79,7 +79,7 @@ class Operations:
         async with operator_transaction(self._engine) as connection:
             yield Change(connection, format_id(Prefix.CLIENT, scope.client_id), at)
 
-    async def _rows(self, query: Select[Any]) -> Sequence[Row]:
+    async def _rows(self, query: Executable) -> Sequence[Row]:
         async with operator_transaction(self._engine) as connection:
             rows: Sequence[Row] = (await connection.execute(query)).mappings().all()
             return rows

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, cast, delete, func, insert, select, update
+from sqlalchemy import Executable, cast, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from demail_gateway.application.ports.administration import ClientSummary
-from demail_gateway.storage.administering import Operations, Row, only
+from demail_gateway.core.errors import NotFound
+from demail_gateway.storage.administering import Operations, Row, only, plain_json
 from demail_gateway.storage.client_rows import certificates_of, stored_keys, told
 from demail_gateway.storage.schema import client, sender_permission
 from demail_gateway.tenancy.identifiers import Prefix, format_id
@@ -32,15 +33,19 @@ class ClientAdministration(Operations):
             await change.note("client.created", format_id(Prefix.CLIENT, record.id), record.tenant_id, detail)
         return record
 
-    async def clients(self, scope: OperatorScope, tenant_id: UUID) -> tuple[ClientSummary, ...]:
-        """The oldest first."""
+    async def clients(self, scope: OperatorScope, tenant_id: UUID | None) -> tuple[ClientSummary, ...]:
+        """The oldest first; without a tenant the operator's."""
+        if tenant_id is None:
+            return tuple(map(_operator_client, await self._rows(_OPERATOR_CLIENTS)))
         query = select(client).where(client.c.tenant_id == tenant_id).order_by(client.c.created_at, client.c.id)
         return tuple(_client(row) for row in await self._rows(query))
 
     async def change_client(
-        self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, changes: Mapping[str, Any], now: datetime
+        self, scope: OperatorScope, tenant_id: UUID | None, client_id: UUID, changes: Mapping[str, Any], now: datetime
     ) -> ClientSummary:
-        """Changes name, scopes, active, jwks or certificates. Raises NotFound."""
+        """Changes name, scopes (of a tenant's client), active, jwks or certificates. Raises NotFound."""
+        if tenant_id is None:
+            return await self._change_operator_client(scope, client_id, changes, now)
         mine = (client.c.tenant_id == tenant_id, client.c.id == client_id)
         if not changes:
             return _client(only(await self._rows(select(client).where(*mine))))
@@ -50,6 +55,23 @@ class ClientAdministration(Operations):
             row = await change.one(update(client).where(*mine).values(**columns).returning(client))
             await change.note("client.changed", format_id(Prefix.CLIENT, client_id), tenant_id, columns | told(changes))
         return _client(row)
+
+    async def _change_operator_client(
+        self, scope: OperatorScope, client_id: UUID, changes: Mapping[str, Any], now: datetime
+    ) -> ClientSummary:
+        # within a JSON document the value null removes the keys
+        columns = {**changes, **stored_keys(changes), **({"jwks": changes["jwks"]} if "jwks" in changes else {})}
+        async with self._change(scope, now) as change:
+            if changes:
+                changed = select(
+                    func.change_operator_client(client_id, cast(plain_json(columns), JSONB)).label("found")
+                )
+                if not (await change.one(changed))["found"]:
+                    raise NotFound
+                shown = {**changes, **told(changes)}
+                await change.note("client.changed", format_id(Prefix.CLIENT, client_id), None, shown)
+            rows = await change.execute(_OPERATOR_CLIENTS)
+        return _operator_client(only([row for row in rows if row["id"] == client_id]))
 
     async def permit_sender(
         self,
@@ -119,6 +141,24 @@ def _new_client(record: ClientSummary, secret_sha256: bytes | None) -> Executabl
         active=record.active,
         created_at=record.created_at,
         **keys,
+    )
+
+
+_OPERATOR_CLIENTS = text("SELECT * FROM operator_clients()")
+"""Their table is out of the application's reach."""
+
+
+def _operator_client(row: Row) -> ClientSummary:
+    return ClientSummary(
+        id=row["id"],
+        tenant_id=None,
+        name=row["name"],
+        scopes=frozenset({Scope.OPERATOR}),
+        active=row["active"],
+        created_at=row["created_at"],
+        has_secret=row["has_secret"],
+        jwks=row["jwks"],
+        certificates=certificates_of(row["certificates"]),
     )
 
 

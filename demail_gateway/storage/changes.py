@@ -72,6 +72,8 @@ class Changes:
     reviews: dict[UUID, datetime] = field(default_factory=dict)
     journal: list[Entry] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    for_a_person: set[UUID] = field(default_factory=set)
+    """Copies whose planned work waits for a person from now on, or goes on to."""
 
     def settle(self, standing: Standing, *, reviewing: bool = False) -> Delivery:
         """Derive a message anew and note what differs from what is stored.
@@ -98,7 +100,7 @@ class Changes:
             self.planned[work.kind, copy_id] = work
 
     async def write(self, connection: Any, tenant_id: UUID) -> None:
-        """All of it, in one round trip."""
+        """All of it, in one round trip; a second one where somebody is waited for."""
         await connection.execute(
             _WRITE,
             tenant_id,
@@ -113,6 +115,8 @@ class Changes:
             *columns(2, self.reviews.items()),
             *columns(4, ((e.actor, e.action, e.object, to_jsonb(e.detail)) for e in self.journal)),
         )
+        if self.for_a_person:
+            await connection.execute(_WAIT, tenant_id, list(self.for_a_person), list(COPY_WORK), self.at)
 
 
 def settled_by_evidence(standing: Standing, delivery: Delivery) -> Iterable[CopyDelivery]:
@@ -146,4 +150,9 @@ def _changed_recipients(standing: Standing, new: Delivery) -> Iterable[tuple[Any
             yield each.id, each.state, each.reason, int(each.milestone), *times
 
 
+_WAIT = """
+UPDATE outbox SET person_since = coalesce(person_since, $4),
+       due_at = CASE kind WHEN 'dispatch' THEN 'infinity' ELSE due_at END
+ WHERE tenant_id = $1 AND subject_id = ANY($2::uuid[]) AND kind = ANY($3::text[])
+"""
 _WRITE = f"SELECT write_changes({', '.join(f'${n}' for n in range(1, 45))})"

@@ -17,7 +17,7 @@ _MESSAGES = """
 SELECT m.*, r.received_at, (
          SELECT min(o.due_at) FROM outbox o JOIN message_copy c ON c.tenant_id = o.tenant_id AND c.id = o.subject_id
           WHERE o.tenant_id = m.tenant_id AND o.kind = 'dispatch' AND o.tries > 0 AND o.lease_token IS NULL
-            AND c.message_id = m.id) AS next_attempt_at
+            AND o.due_at < 'infinity' AND c.message_id = m.id) AS next_attempt_at
   FROM message m LEFT JOIN received r ON r.tenant_id = m.tenant_id AND r.id = m.received_id
  WHERE m.tenant_id = $1 AND m.id = ANY($2::uuid[])
  ORDER BY m.created_at DESC, m.id DESC

@@ -38,7 +38,10 @@ def apply_outcomes(changes: Changes, standings: Mapping[UUID, Standing], attempt
             standing = _told(standing, outcome)
         delivery = changes.settle(standing)
         for outcome in outcomes:
-            changes.plan_copy(outcome.copy_id, _next_work(standing, delivery, outcome))
+            work = _next_work(standing, delivery, outcome)
+            changes.plan_copy(outcome.copy_id, work)
+            if work is not None and (outcome.unsettled or outcome.next_at is None):
+                changes.for_a_person.add(outcome.copy_id)
             changes.journal.append(_entry(message_id, delivery, outcome))
 
 
@@ -60,13 +63,13 @@ def _told(standing: Standing, outcome: AttemptOutcome) -> Standing:
 
 def _next_work(standing: Standing, delivery: Delivery, outcome: AttemptOutcome) -> Work | None:
     hand_over = next(copy.hand_over for copy in delivery.copies if copy.id == outcome.copy_id)
-    if outcome.next_at is None or hand_over not in _OPEN:
+    if hand_over not in _OPEN or (outcome.next_at is None and hand_over is HandOver.UNCERTAIN):
         return None
     kind = WorkKind.DISPATCH if hand_over is HandOver.WAITING else WorkKind.RECONCILE
     tries = outcome.lease.tries + 1 if kind is outcome.lease.kind else outcome.begun
     size_bytes = standing.size_bytes if kind is WorkKind.DISPATCH else 0
     trace_id = outcome.lease.trace_id or standing.trace_id
-    return Work(kind, outcome.copy_id, outcome.next_at, tries, size_bytes, trace_id)
+    return Work(kind, outcome.copy_id, outcome.next_at or outcome.at, tries, size_bytes, trace_id)
 
 
 def _entry(message_id: UUID, delivery: Delivery, outcome: AttemptOutcome) -> Entry:

@@ -529,16 +529,24 @@ outbox = Table(
     Column("leased_by", Text),
     Column("trace_id", Text),
     Column("created_at", Moment, nullable=False),
+    Column("person_since", Moment),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("subject_id", "kind", "tenant_id"),
     _of_tenant(),
 )
 """The durable queue. A row is removed when its work is done; Redis only wakes (decision 1).
 
-`size_bytes`: octets that loading the work brings into memory, so that a claim can be bounded.
+`size_bytes`: octets that loading the work brings into memory, so that a claim can be bounded. `person_since`: the copy
+waits for a person since then (storage.queues): with its look-up going on (SND-43), or due at `infinity` (SND-52).
 """
 Index("ix_outbox_due", outbox.c.tenant_id, outbox.c.kind, outbox.c.due_at, postgresql_where=text("lease_token is null"))
 Index("ix_outbox_leased", outbox.c.leased_until, postgresql_where=text("lease_token is not null"))
+Index(
+    "ix_outbox_person",
+    outbox.c.person_since,
+    outbox.c.subject_id,
+    postgresql_where=text("person_since is not null"),
+)
 
 event = Table(
     "event",
@@ -623,3 +631,4 @@ journal = Table(
     UniqueConstraint("tenant_id", "seq", postgresql_nulls_not_distinct=True),
 )
 """Append-only and hash-chained, per tenant and one for the operator (`tenant_id` null) (SND-100, GWT-50)."""
+Index("ix_journal_object", journal.c.object, journal.c.tenant_id)

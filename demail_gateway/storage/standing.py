@@ -72,9 +72,9 @@ class Standing:
         )
         return replace(self, facts=replace(self.facts, recipients=recipients))
 
-    def with_held(self) -> Standing:
-        """The same, waiting for a person (SND-52)."""
-        return replace(self, facts=replace(self.facts, held=True))
+    def with_held(self, held: bool = True) -> Standing:
+        """The same, waiting for a person (SND-52), or no longer."""
+        return replace(self, facts=replace(self.facts, held=held))
 
 
 async def lock_messages(connection: Any, tenant_id: UUID, message_ids: Sequence[UUID]) -> list[UUID]:

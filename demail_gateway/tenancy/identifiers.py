@@ -11,6 +11,7 @@ from uuid import UUID
 class Prefix(StrEnum):
     TENANT = "ten"
     MESSAGE = "msg"
+    COPY = "cpy"
     RECIPIENT = "rcp"
     EVENT = "evt"
     EVIDENCE = "evd"

@@ -67,6 +67,7 @@ def read_certificate(der: bytes) -> CertificateFacts:
         not_after=certificate.not_valid_after_utc,
         fingerprint_sha256=fingerprint(der),
         purposes=_purposes(certificate),
+        usages=_usages(certificate),
     )
 
 
@@ -153,6 +154,22 @@ def natural_hash(public_key: object) -> SHA256 | SHA384 | SHA512:
 def _purposes(certificate: x509.Certificate) -> frozenset[str]:
     found = [e.value for e in certificate.extensions if isinstance(e.value, x509.ExtendedKeyUsage)]
     return frozenset(purpose.dotted_string for usage in found for purpose in usage)
+
+
+_USAGES = {
+    "digital_signature": "digitalSignature",
+    "content_commitment": "contentCommitment",
+    "key_encipherment": "keyEncipherment",
+    "data_encipherment": "dataEncipherment",
+    "key_agreement": "keyAgreement",
+    "key_cert_sign": "keyCertSign",
+    "crl_sign": "cRLSign",
+}
+
+
+def _usages(certificate: x509.Certificate) -> frozenset[str] | None:
+    found = [e.value for e in certificate.extensions if isinstance(e.value, x509.KeyUsage)]
+    return frozenset(name for each, name in _USAGES.items() if getattr(found[0], each)) if found else None
 
 
 def _key_facts(certificate: x509.Certificate) -> tuple[str, int, str | None]:

@@ -1,30 +1,46 @@
-"""From a certificate to an anchor (RFC 5280 §6.1), with pyhanko-certvalidator and the algorithm policy on top.
+"""From a certificate to an anchor (RFC 5280 §6.1): signatures first, then pyhanko-certvalidator, and the policy on top.
 
 One mechanism for RSA, NIST and brainpool authorities: `cryptography.x509.verification` refuses the latter. A path takes
-1 to 1.5 ms and is kept afterwards. Revocation is not asked here: see `revocation`.
+about 2 ms and is kept afterwards. Revocation is not asked here: see `revocation`.
+
+Certificates of the other side can bear any names, so that a search by names alone goes round in circles of their
+making. Therefore the search only ever passes through authorities that an anchor has signed, directly or through others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers, derive_quals_from_cert
 from pyhanko_certvalidator.errors import PathError, ValidationError
 from pyhanko_certvalidator.path import ValidationPath
+from pyhanko_certvalidator.validate import async_validate_path
 
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.trust.certificates import parse_certificate, public_key_of
 from demail_gateway.trust.keys import is_permitted
 
+MAX_INTERMEDIATES = 256
+"""Ours: more that could be issuers are passed over; a package with proofs of a thousand recipients has a dozen."""
+MAX_DEPTH = 8
+"""Certificates of a path, both ends included; real ones have three or four."""
+
+_MOST_CANDIDATES = 16
+"""Paths to try; several exist where authorities certify each other."""
+_MOST_STEPS = 512
 _KEPT_PATHS = 1024
 _PERMITTED_HASHES = frozenset({"sha256", "sha384", "sha512"})
-_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 """What asn1crypto raises, late, on structures that are not what they say; such a certificate leads nowhere."""
 
 
@@ -43,11 +59,14 @@ class PathFinder:
     """
 
     def __init__(self, anchors: Sequence[bytes], intermediates: Sequence[bytes] = ()) -> None:
-        """DER certificates. Raises CertificateMalformed."""
+        """DER certificates; of `intermediates` only authorities count. Raises CertificateMalformed."""
         self.anchors = tuple(dict.fromkeys(anchors))
-        self.intermediates = tuple(dict.fromkeys(intermediates))
-        self._anchors = [_parsed(der) for der in self.anchors]
-        self._intermediates = [_parsed(der) for der in self.intermediates]
+        for der in self.anchors:
+            _parsed(der)
+        distinct = dict.fromkeys(intermediates)
+        for der in distinct:
+            parse_certificate(der)
+        self.intermediates = tuple(islice(filter(is_authority, distinct), MAX_INTERMEDIATES))
         self._paths: dict[bytes, _Path] = {}
 
     def find(self, certificate_der: bytes, at: datetime) -> tuple[bytes, ...]:
@@ -63,7 +82,7 @@ class PathFinder:
         kept = self._paths.get(certificate_der)
         if kept is None or not kept.not_before <= at <= kept.not_after:
             chain = self._search(certificate_der, at)
-            if not chain or not _within_policy(chain):
+            if not chain:
                 return ()
             if len(self._paths) >= _KEPT_PATHS:
                 self._paths.clear()
@@ -72,44 +91,106 @@ class PathFinder:
 
     def _search(self, certificate_der: bytes, at: datetime) -> tuple[bytes, ...]:
         parse_certificate(certificate_der)
-        try:
-            context = ValidationContext(
-                trust_roots=self._anchors,
-                other_certs=self._intermediates,
-                moment=at,
-                allow_fetching=False,
-                revocation_mode="soft-fail",
-            )
-            validator = CertificateValidator(
-                asn1_x509.Certificate.load(certificate_der, strict=True), validation_context=context
-            )
-            path = _run(validator.async_validate_path())
-            return tuple(certificate.dump() for certificate in reversed(list(path)))
-        except (PathError, ValidationError, *_UNREADABLE):
-            return ()
+        for chain in islice(self._candidates(certificate_der), _MOST_CANDIDATES):
+            if _within_policy(chain) and _is_valid(chain, at):
+                return chain
+        return ()
+
+    def _candidates(self, certificate_der: bytes) -> Iterator[tuple[bytes, ...]]:
+        """Chains whose signatures hold, the shortest first."""
+        waiting: deque[tuple[bytes, ...]] = deque([(certificate_der,)])
+        for _ in range(_MOST_STEPS):
+            if not waiting:
+                return
+            chain = waiting.popleft()
+            for issuer in _issuers(chain[-1], self._authorities):
+                if issuer in self.anchors:
+                    yield (*chain, issuer)
+                elif issuer not in chain and len(chain) < MAX_DEPTH - 1:
+                    waiting.append((*chain, issuer))
+
+    @cached_property
+    def _authorities(self) -> dict[x509.Name, list[bytes]]:
+        """Anchors and the intermediates that they signed, directly or through others, by subject."""
+        unsigned: dict[x509.Name, list[bytes]] = defaultdict(list)
+        for der in self.intermediates:
+            if der not in self.anchors:
+                unsigned[parse_certificate(der).issuer].append(der)
+        found: dict[x509.Name, list[bytes]] = defaultdict(list)
+        waiting = deque(filter(is_authority, self.anchors))
+        seen = set(self.anchors)
+        while waiting:
+            issuer = waiting.popleft()
+            subject = parse_certificate(issuer).subject
+            found[subject].append(issuer)
+            for der in unsigned.get(subject, ()):
+                if der not in seen and _is_signed(der, issuer):
+                    seen.add(der)
+                    waiting.append(der)
+        return found
 
 
-def _run(work: Coroutine[Any, Any, ValidationPath]) -> ValidationPath:
-    """Result of a coroutine that never waits: it could only wait for the network, and fetching is off.
+def _issuers(certificate_der: bytes, authorities: dict[x509.Name, list[bytes]]) -> Iterable[bytes]:
+    name = parse_certificate(certificate_der).issuer
+    return (issuer for issuer in authorities.get(name, ()) if _is_signed(certificate_der, issuer))
+
+
+def _is_signed(certificate_der: bytes, issuer_der: bytes) -> bool:
+    try:
+        parse_certificate(certificate_der).verify_directly_issued_by(parse_certificate(issuer_der))
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _is_valid(chain: Sequence[bytes], at: datetime) -> bool:
+    """RFC 5280 §6.1 for this one path, the anchor's own validity included."""
+    anchor = parse_certificate(chain[-1])
+    if not anchor.not_valid_before_utc <= at <= anchor.not_valid_after_utc:
+        return False
+    try:
+        leaf, *between, root = (asn1_x509.Certificate.load(der, strict=True) for der in chain)
+        trusted = CertTrustAnchor(root, _qualifiers(root))
+        context = ValidationContext(
+            trust_roots=[trusted], moment=at, allow_fetching=False, revocation_mode="soft-fail", other_certs=between
+        )
+        _run(async_validate_path(context, ValidationPath(trusted, reversed(between), leaf)))
+    except (PathError, ValidationError, *_UNREADABLE):
+        return False
+    return True
+
+
+def _qualifiers(root: asn1_x509.Certificate) -> TrustQualifiers:
+    """The anchor's own path length and name constraints hold, as with OpenSSL (RFC 5937 §3.2); its policies do not."""
+    derived = derive_quals_from_cert(root)
+    if derived.standard_parameters is None:
+        return derived
+    parameters = replace(
+        derived.standard_parameters, user_initial_policy_set=frozenset({"any_policy"}), initial_explicit_policy=False
+    )
+    return replace(derived, standard_parameters=parameters)
+
+
+def _run(work: Coroutine[Any, Any, object]) -> None:
+    """Runs a coroutine that never waits: it could only wait for the network, and fetching is off.
 
     So it works inside and outside of an event loop.
     """
     try:
         work.send(None)
-    except StopIteration as done:
-        path: ValidationPath = done.value
-        return path
+    except StopIteration:
+        return
     work.close()
     raise ValueError("path validation wanted to wait")
 
 
-def can_be_issuer(der: bytes) -> bool:
-    """True if both libraries can read the certificate, so that it may stand among anchors and intermediates."""
+def is_authority(der: bytes) -> bool:
+    """Whether a certificate may issue others: by basicConstraints alone (RFC 5280 §6.1.4 k), and if it can be read."""
     try:
-        _parsed(der)
+        extensions = parse_certificate(der).extensions
     except CertificateMalformed:
         return False
-    return True
+    return any(isinstance(each.value, x509.BasicConstraints) and each.value.ca for each in extensions)
 
 
 def _parsed(der: bytes) -> asn1_x509.Certificate:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
 
-from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict
+from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict, StatusGap
 from demail_gateway.trust.certificates import parse_certificate, read_certificate
-from demail_gateway.trust.chains import PathFinder, can_be_issuer
-from demail_gateway.trust.revocation import RevocationIndex, StatusAnswer
+from demail_gateway.trust.chains import PathFinder, is_authority
+from demail_gateway.trust.revocation import RevocationIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class KnownSigners:
 
 
 class PathJudge:
-    """Judges by fixed anchors and revocation lists. Safe to share between threads.
+    """Judges by fixed anchors and status answers. Safe to share between threads.
 
     Without any anchor there is nothing to judge by: every verdict is without findings and of unknown status, so that
     whatever is signed becomes indeterminate and not failed. Nothing is ever fetched from the network.
@@ -43,32 +43,34 @@ class PathJudge:
         self,
         anchors: Sequence[bytes],
         intermediates: Sequence[bytes] = (),
-        crls: Sequence[bytes] = (),
+        answers: Sequence[bytes] = (),
         signers: KnownSigners | None = None,
+        *,
+        fetched_at: Mapping[bytes, datetime] | None = None,
     ) -> None:
-        """DER certificates and DER revocation lists (`read_pem_bundle`, `read_crls` make them from files).
+        """DER certificates, and in `answers` DER revocation lists and OCSP responses (`read_pem_bundle`, `read_crls`).
 
-        Whoever is not among `signers` gets the finding ``signer-unknown``; None: everybody is.
+        `fetched_at` as for RevocationIndex. Whoever is not among `signers` gets the finding ``signer-unknown``; None:
+        everybody is.
 
         Raises:
-            CertificateMalformed: an anchor or intermediate cannot be read. A list that cannot be read gives no answer.
+            CertificateMalformed: an anchor or intermediate cannot be read. An answer that cannot be read says nothing.
         """
         self._finder = PathFinder(anchors, intermediates)
-        self._index = RevocationIndex(crls)
+        self._index = RevocationIndex(answers, fetched_at)
         self._signers = signers
 
-    def with_crls(self, crls: Sequence[bytes]) -> PathJudge:
-        """The same anchors and paths already found, with other revocation lists."""
-        return self._with(self._finder, RevocationIndex(crls))
+    def with_answers(self, answers: Sequence[bytes], fetched_at: Mapping[bytes, datetime] | None = None) -> PathJudge:
+        """The same anchors and paths already found, with other revocation lists and OCSP responses."""
+        return self._with(self._finder, RevocationIndex(answers, fetched_at))
 
     def with_intermediates(self, intermediates: Sequence[bytes]) -> PathJudge:
-        """The same anchors and lists, with further certificates to build paths from, as a CMS structure brings them.
+        """The same anchors and answers, with further certificates to build paths from, as a CMS structure brings them.
 
-        Those that cannot be read are passed over: they come from the other side.
+        Those that cannot be read, and those that are no authorities, are passed over: they come from the other side.
         """
-        more = (*self._finder.intermediates, *filter(can_be_issuer, intermediates))
-        finder = PathFinder(self._finder.anchors, more)
-        return self._with(finder, self._index)
+        more = (*self._finder.intermediates, *filter(is_authority, intermediates))
+        return self._with(PathFinder(self._finder.anchors, more), self._index)
 
     def judge(self, certificate_der: bytes, at: datetime) -> CertificateVerdict:
         """The verdict for `at`, which must be aware.
@@ -89,19 +91,27 @@ class PathJudge:
         chain = self._finder.find(certificate_der, moment)
         if not chain:
             return CertificateVerdict(findings=(*findings, "certificate-untrusted"))
-        answer = self._status(chain, at)
-        if answer.status is CertificateStatus.REVOKED:
-            findings = (*findings, "certificate-revoked")
-        return CertificateVerdict(findings, answer.status, chain, answer.evidence)
+        return self._with_status(findings, chain, at)
 
-    def _status(self, chain: tuple[bytes, ...], at: datetime) -> StatusAnswer:
-        answers = [self._index.status(der, issuer, at) for der, issuer in pairwise(chain)]
+    def _with_status(self, findings: tuple[str, ...], chain: tuple[bytes, ...], at: datetime) -> CertificateVerdict:
+        pairs = tuple(StatusGap(certificate, issuer) for certificate, issuer in pairwise(chain))
+        answers = [self._index.status(pair.certificate_der, pair.issuer_der, at) for pair in pairs]
         revoked = [answer for answer in answers if answer.status is CertificateStatus.REVOKED]
-        if revoked:
-            return revoked[0]
-        evidence = tuple(dict.fromkeys(crl for answer in answers for crl in answer.evidence))
-        is_good = answers and all(answer.status is CertificateStatus.GOOD for answer in answers)
-        return StatusAnswer(CertificateStatus.GOOD if is_good else CertificateStatus.UNKNOWN, evidence)
+        if revoked and (revocation := revoked[0].revocation) is not None:
+            return CertificateVerdict(
+                findings=(*findings, "certificate-revoked"),
+                status=CertificateStatus.REVOKED,
+                chain=chain,
+                revocation=revoked[0].evidence,
+                revoked_at=revocation.at,
+                revocation_reason=revocation.reason,
+            )
+        evidence = tuple(dict.fromkeys(der for answer in answers for der in answer.evidence))
+        gaps = tuple(
+            pair for pair, answer in zip(pairs, answers, strict=True) if answer.status is CertificateStatus.UNKNOWN
+        )
+        status = CertificateStatus.GOOD if answers and not gaps else CertificateStatus.UNKNOWN
+        return CertificateVerdict(findings, status, chain, evidence, gaps=gaps)
 
     def _with(self, finder: PathFinder, index: RevocationIndex) -> PathJudge:
         judge = PathJudge.__new__(PathJudge)

@@ -7,7 +7,7 @@ import hashlib
 from cryptography import x509
 
 from demail_gateway.application.revocation import RevocationList
-from demail_gateway.trust.revocation import read_crls
+from demail_gateway.trust.crls import read_crls
 
 
 def read_revocation_list(data: bytes) -> RevocationList:

@@ -1,8 +1,9 @@
-"""Enveloped XML signatures of confirmations: made as CO-13 says, accepted only within the limits of CO-14.
+"""Enveloped XML signatures of confirmations: made as CO-13 says, accepted only within the limits of CO-14; of SAML
+assertions accepted as ID-3 says.
 
-The profile is so narrow (one Reference with ``URI=""``, two transforms) that signing and verifying are written out here
-on lxml's canonicalisation: nothing is looked up by id, no transform is run that is not named below, and what the caller
-gets are the very octets whose digest was signed. signxml and xmlsec1 are the second opinion in the tests.
+The profile is so narrow (one Reference to the whole document, two transforms) that signing and verifying are written
+out here on lxml's canonicalisation: nothing is looked up by id, no transform is run that is not named below, and what
+the caller gets are the very octets whose digest was signed. signxml and xmlsec1 are the second opinion in the tests.
 """
 
 from __future__ import annotations
@@ -58,6 +59,16 @@ class LxmlSignatures:
         """
         return _verify(read_xml(xml))
 
+    def verify_assertion(self, xml: bytes) -> VerifiedXml:
+        """As `verify`, for a SAML assertion that is the document (SAML core §5.4, ID-3).
+
+        Its one signature is a child of the root, at any place; the Reference names the root by its ``ID``, or the
+        document. No other element may bear an identifier of the same value, whatever its attribute is called.
+
+        Raises as `verify`.
+        """
+        return _verify_assertion(read_xml(xml))
+
     def schema_errors(self, xml: bytes) -> tuple[str, ...]:
         """Violations of `confirmation.xsd`; empty if none. Raises XmlRefused."""
         return schema_errors(xml)
@@ -112,14 +123,41 @@ def _verify(tree: etree._ElementTree) -> VerifiedXml:
     signatures = _signatures(root)
     if len(signatures) != 1 or len(root) == 0 or root[-1] is not signatures[0]:
         raise XmlSignatureInvalid("not exactly one signature as last child of the root")
-    if _has_xml_attributes(root) or _has_xml_attributes(signatures[0]):
-        # They would have to be inherited into SignedInfo; the schema knows no attributes.
+    return _holding(tree, signatures[0], read_profile(signatures[0]))
+
+
+def _verify_assertion(tree: etree._ElementTree) -> VerifiedXml:
+    root = tree.getroot()
+    signatures = _signatures(root)
+    if len(signatures) != 1 or signatures[0].getparent() is not root:
+        raise XmlSignatureInvalid("not exactly one signature as child of the root")
+    identifier = root.get("ID")
+    if identifier and _bearers(root, identifier) != 1:
+        raise XmlSignatureInvalid("identifier of the root occurs elsewhere")
+    references = {"", f"#{identifier}"} if identifier else {""}
+    return _holding(tree, signatures[0], read_profile(signatures[0], references))
+
+
+def _bearers(root: etree._Element, identifier: str) -> int:
+    """How many attributes that may be identifiers, whatever a reader takes for one, have this value."""
+    return sum(
+        value == identifier and etree.QName(name).localname.lower() == "id"
+        for node in root.iter(etree.Element)
+        for name, value in node.attrib.items()
+    )
+
+
+def _holding(tree: etree._ElementTree, signature: etree._Element, profile: Profile) -> VerifiedXml:
+    root = tree.getroot()
+    if _has_xml_attributes(root) or _has_xml_attributes(signature):
+        # They would have to be inherited into SignedInfo; the schemas know none.
         raise XmlSignatureInvalid("attributes of the XML namespace")
-    profile = read_profile(signatures[0])
     try:
         signed = _canonical_part(profile.signed_info, *canonicalisation_of(profile.canonicalisation))
-        _detach(root, signatures[0])
-        canonical = _canonical(tree, *canonicalisation_of(profile.transform))
+        _detach(root, signature)
+        # a reference to the root leaves out what stands beside it in the document
+        canonicalise = _canonical_part if profile.uri else _canonical_document
+        canonical = canonicalise(root, *canonicalisation_of(profile.transform))
     except etree.LxmlError as error:
         raise XmlSignatureInvalid("cannot be canonicalised") from error
     if not hmac.compare_digest(hashlib.new(profile.digest_name, canonical).digest(), profile.digest):
@@ -150,6 +188,11 @@ def _canonical_part(element: etree._Element, exclusive: bool = False, prefixes: 
     As a document of its own: lxml's canonicalisation of an inner element may change the tree that it lies in.
     """
     return _canonical(read_xml(etree.tostring(element, with_tail=False)), exclusive, prefixes)
+
+
+def _canonical_document(root: etree._Element, exclusive: bool = False, prefixes: Sequence[str] = ()) -> bytes:
+    """Canonical octets of the document around the root, processing instructions before and behind it included."""
+    return _canonical(root.getroottree(), exclusive, prefixes)
 
 
 def _canonical(tree: etree._ElementTree, exclusive: bool = False, prefixes: Sequence[str] = ()) -> bytes:

@@ -51,6 +51,7 @@ class Profile:
 
     signed_info: etree._Element
     canonicalisation: etree._Element
+    uri: str
     method: str
     transform: etree._Element | None
     """The canonicalisation of the Reference; None for the default, C14N 1.0."""
@@ -60,8 +61,12 @@ class Profile:
     certificates: tuple[bytes, ...]
 
 
-def read_profile(signature: etree._Element) -> Profile:
-    """Raises XmlSignatureInvalid for everything that CO-14 does not name."""
+def read_profile(signature: etree._Element, references: Container[str] = frozenset({""})) -> Profile:
+    """The parts of a Signature whose one Reference has one of these URIs.
+
+    Raises:
+        XmlSignatureInvalid: for everything that CO-14 does not name.
+    """
     if any(not isinstance(node.tag, str) for node in signature.iter()):
         # A comment inside a value would split what is read from what is seen.
         raise XmlSignatureInvalid("comment or processing instruction inside the signature")
@@ -69,7 +74,8 @@ def read_profile(signature: etree._Element) -> Profile:
     canonicalisation, method, reference = _children(
         signed_info, "CanonicalizationMethod", "SignatureMethod", "Reference"
     )
-    if reference.get("URI") != "":
+    uri = reference.get("URI")
+    if uri is None or uri not in references:
         raise XmlSignatureInvalid("reference to something else than the document")
     transforms, digest_method, digest_value = _children(reference, "Transforms", "DigestMethod", "DigestValue")
     if len(method) or len(digest_method):
@@ -77,6 +83,7 @@ def read_profile(signature: etree._Element) -> Profile:
     return Profile(
         signed_info=signed_info,
         canonicalisation=_permitted(canonicalisation, _CANONICALISATIONS),
+        uri=uri,
         method=_algorithm(_permitted(method, METHODS)),
         transform=_read_transforms(transforms),
         digest_name=_DIGESTS[_algorithm(_permitted(digest_method, _DIGESTS))],

@@ -40,7 +40,15 @@ from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope
 from demail_gateway.trust.client_certificates import read_pinned_certificate
 from demail_gateway.trust.workshop import SoftwareWorkshop
 from tests.fakes.api_client import ApiClient, Kit
-from tests.fakes.gateway import JSON_BYTES, TOKEN_SECRET, UPLOAD_BYTES, DirectoryProvider, LabelSigner, check_profile
+from tests.fakes.gateway import (
+    JSON_BYTES,
+    SCAN,
+    TOKEN_SECRET,
+    UPLOAD_BYTES,
+    DirectoryProvider,
+    LabelSigner,
+    check_profile,
+)
 
 _SETTING_UP = OperatorScope(UUID("00000000-0000-7000-8000-000000000001"))
 _STEPS = tuple(TenantState)[1:9]
@@ -121,8 +129,8 @@ class StoredGateway(ApiClient):
             issue_token=IssueToken(clients, issuer, clock, os.urandom, EVERY_METHOD),
             access=Access(clients, issuer, clock),
             once=Once(PostgresAnswers(engine, keys), clock),
-            submit=Submit(submissions, installation, self.provider, wake_ups, clock, os.urandom, "gateway.test"),
-            attach=Attach(submissions, clock, os.urandom, UPLOAD_BYTES),
+            submit=Submit(submissions, installation, self.provider, SCAN, wake_ups, clock, os.urandom, "gateway.test"),
+            attach=Attach(submissions, SCAN, clock, os.urandom, UPLOAD_BYTES),
             read=Read(reading, submissions, clock),
             prove=Prove(reading, LabelSigner(), clock),
             administer=Administer(administration, check_profile, clock, os.urandom),

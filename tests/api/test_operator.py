@@ -123,6 +123,11 @@ async def test_a_key_stands_for_one_operation(gateway: Gateway) -> None:
     assert (first.status_code, other.status_code, other.json()["code"]) == (201, 422, "idempotency-key-reused")
 
 
+async def test_a_malformed_key_is_told_before_the_body_is_looked_at(gateway: Gateway) -> None:
+    answer = await gateway.operate("POST", "tenants", json={}, headers={"Idempotency-Key": "a b"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency-key-invalid")
+
+
 async def test_a_key_in_use_is_409_and_a_failed_request_frees_it(gateway: Gateway) -> None:
     release = gateway.world.holding["create_tenant"] = asyncio.Event()
     call = {"json": TENANT, "headers": {"Idempotency-Key": "k"}}

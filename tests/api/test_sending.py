@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from demail_gateway.core.eicar import EICAR
 from demail_gateway.core.errors import ProviderUnavailable, StoreUnavailable
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
 from demail_gateway.tenancy.scope import Scope
@@ -334,6 +335,14 @@ REFUSALS: list[tuple[str, str, str, Any, dict[str, Any]]] = [
         {"options": {"confirmation_of_retrieve": True}},
     ),
     ("SND-17", "quota-exceeded", "", _quota_used, {}),
+    (
+        "SND-18",
+        "malware-found",
+        "/attachments/0",
+        _nothing,
+        {"attachments": [{"filename": "a", "content_type": "text/plain", "content": base64.b64encode(EICAR).decode()}]},
+    ),
+    ("SND-18", "malware-found", "/text", _nothing, {"text": f"Siehe {EICAR.decode()}"}),
     ("SND-19", "too-large", "", lambda g: _policy(g, net_bytes=10), {}),
     ("SND-20", "account-state", "/from", lambda g: _account(g, state=AccountState.LOCKED), {}),
     ("SND-21", "system-address", "/from", _nothing, {"from_": "Versandbestaetigung@stadt-elbtal.de-mail.de"}),

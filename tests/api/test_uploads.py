@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import zipfile
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from demail_gateway.api.multipart import FilePart
 from demail_gateway.api.problems import Problem
+from demail_gateway.core.eicar import EICAR
 from demail_gateway.core.errors import StoreUnavailable
 from demail_gateway.tenancy.scope import Scope
 from tests.fakes.gateway import UPLOAD_BYTES, Gateway
@@ -70,6 +73,17 @@ async def test_another_digest_than_announced_keeps_nothing(gateway: Gateway) -> 
 async def test_a_digest_that_cannot_be_checked_is_refused(gateway: Gateway, header: str) -> None:
     answer = await plain(gateway, b"x", Repr_Digest=header)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/repr-digest")
+    assert gateway.world.uploads == {}
+
+
+@pytest.mark.clause("SND-18")
+async def test_malware_in_an_upload_is_refused_and_nothing_is_kept(gateway: Gateway) -> None:
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bescheid.com", EICAR)
+    for octets in (EICAR, zipped.getvalue()):
+        answer = await plain(gateway, octets)
+        assert (answer.status_code, answer.json()["code"], answer.json()["rule"]) == (422, "malware-found", "SND-18")
     assert gateway.world.uploads == {}
 
 

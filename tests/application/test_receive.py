@@ -15,14 +15,18 @@ from demail_gateway.application.batch import Work
 from demail_gateway.application.inspect import Tools
 from demail_gateway.application.ports.arrivals import NewEvidence, NewInbound, SentCopyRecord, StoredArrival
 from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.scanning import Scanner
 from demail_gateway.application.ports.submissions import NewRecipient
 from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.application.receive import Receive, ReceivePolicy
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.delivery_facts import Effect
+from demail_gateway.core.eicar import EICAR
 from demail_gateway.core.errors import KeyUnavailable, StoreUnavailable
 from demail_gateway.core.primitives import CertificateStatus, Judge
 from demail_gateway.core.vocabulary import ConfirmationKind, NotificationType, RecipientKind, UndeliverableReason
+from demail_gateway.scanning.eicar_scanner import ENGINE, EicarScanner
+from demail_gateway.scanning.no_scanner import NoScanner
 from demail_gateway.trust.verifier import CryptographyVerifier
 from tests.application.outbox_fake import Clock, FakeInstallation
 from tests.core.proofs import (
@@ -41,6 +45,8 @@ from tests.core.proofs import (
     unsealed,
 )
 from tests.core.vector_trust import VECTORS, VectorJudge
+
+NO_SCANNER = NoScanner()
 
 TENANT, MESSAGE, RECIPIENT, CONNECTION = UUID(int=1), UUID(int=50), UUID(int=51), UUID(int=2)
 BOX = str(SENDER)
@@ -96,7 +102,7 @@ class FakeArrivals:
 
 
 class Bench:
-    def __init__(self, octets: bytes, judge: Judge | None = None) -> None:
+    def __init__(self, octets: bytes, judge: Judge | None = None, scanner: Scanner = NO_SCANNER) -> None:
         self.arrivals = FakeArrivals(octets)
         self.clock = Clock()
         self.clock.now = RECEIVED_AT + timedelta(seconds=1)
@@ -117,6 +123,7 @@ class Bench:
             self.arrivals,  # type: ignore[arg-type]
             FakeInstallation(),
             tools_for,
+            scanner,
             self.clock,
             os.urandom,
             self.observe,
@@ -293,6 +300,21 @@ async def test_changed_message_is_put_into_quarantine() -> None:
     await bench.run()
     assert bench.entry.quarantine == "integrity"
     assert bench.entry.verification["outcome"] == "failed"
+
+
+async def test_message_with_malware_is_put_into_quarantine_with_what_was_found_by_whom() -> None:
+    bench = Bench(NORMAL.replace(b"\r\n\r\n", b"\r\n\r\n" + EICAR + b"\r\n", 1), scanner=EicarScanner())
+    await bench.run()
+    assert bench.entry.quarantine == "malware", "though the seal is broken, too"
+    report = bench.entry.verification
+    assert (report["scan"], report["scanner"], report["malware"]) == ("infected", ENGINE, "Eicar-Test-Signature")
+
+
+async def test_clean_message_says_which_scanner_looked_at_it() -> None:
+    bench = Bench(NORMAL, scanner=EicarScanner())
+    await bench.run()
+    assert bench.entry.quarantine is None
+    assert (bench.entry.verification["scan"], bench.entry.verification["scanner"]) == ("clean", ENGINE)
 
 
 @pytest.mark.clause("TR 01201-3.1 step 48 FC-03")

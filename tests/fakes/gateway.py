@@ -25,6 +25,7 @@ from demail_gateway.application.ports.trust import CertifiedKey
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
 from demail_gateway.application.register import Register
+from demail_gateway.application.scan import ScanOutbound
 from demail_gateway.application.services import Probe, Services
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
@@ -32,6 +33,7 @@ from demail_gateway.core.errors import Conflict, RuleViolation, Violation
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.vocabulary import AccountState, AuthLevel, Direction, MessageState
 from demail_gateway.observability.metrics import Metrics
+from demail_gateway.scanning.eicar_scanner import EicarScanner
 from demail_gateway.tenancy.client_authentication import EVERY_METHOD, ClientAuthentication
 from demail_gateway.tenancy.credentials import secret_digest, secret_text
 from demail_gateway.tenancy.identifiers import Prefix, format_id
@@ -45,6 +47,7 @@ from tests.fakes.sending import MemoryAnswers, MemoryClients, MemorySubmissions
 from tests.fakes.world import World
 
 UPLOAD_BYTES = 1_000_000
+SCAN = ScanOutbound(EicarScanner())
 JSON_BYTES = 2_000_000
 TOKEN_SECRET = bytes(range(32))
 
@@ -222,7 +225,15 @@ class Gateway(ApiClient):
         wake_ups = WakeUps(MemoryWaker(world))
         installation = MemoryInstallation(world)
         return Submit(
-            submissions, installation, self.provider, wake_ups, world.time, world.dice, "gateway.test", remembered
+            submissions,
+            installation,
+            self.provider,
+            SCAN,
+            wake_ups,
+            world.time,
+            world.dice,
+            "gateway.test",
+            remembered,
         )
 
     def add_operator(self, jwks: Mapping[str, Any] | None, certificates: Sequence[str] = ()) -> str:
@@ -253,8 +264,8 @@ class Gateway(ApiClient):
             issue_token=IssueToken(clients, self.issuer, time, dice, self.methods),
             access=Access(clients, self.issuer, time),
             once=Once(MemoryAnswers(world), time),
-            submit=Submit(submissions, installation, self.provider, wake_ups, time, dice, "gateway.test"),
-            attach=Attach(submissions, time, dice, UPLOAD_BYTES),
+            submit=Submit(submissions, installation, self.provider, SCAN, wake_ups, time, dice, "gateway.test"),
+            attach=Attach(submissions, SCAN, time, dice, UPLOAD_BYTES),
             read=Read(reading, submissions, time),
             prove=Prove(reading, LabelSigner(), time),
             administer=Administer(administration, check_profile, time, dice),

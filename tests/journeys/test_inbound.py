@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from demail_gateway.core.eicar import EICAR
 from tests.journeys.installation import until
 from tests.journeys.people import CITIZENS, Application, Sandbox, as_attachment
 
@@ -56,6 +57,19 @@ def test_integrity_is_checked_and_what_fails_is_kept_apart(town: Application, sa
         assert [each["filename"] for each in item["attachments"]] == ["Übersicht.txt"]
         assert item["verification"]["protection"] == ("signature" if authoritative else "hash")
     assert "inbound.received" in town.events(item["id"])
+
+
+def test_malware_is_kept_in_quarantine_and_handed_out_only_after_a_warning(town: Application, sandbox: Sandbox) -> None:
+    """SND-73; TR 01201-3.1 function 2."""
+    infected = as_attachment("test.com", "application/octet-stream", EICAR)
+    subject = "Anhang mit Testdatei"
+    sandbox.write(f"erika.malware{CITIZENS}", town.address, subject=subject, attachments=[infected], scan=False)
+    item = town.inbox_item(subject)
+    assert (item["quarantine"], item["verification"]["outcome"]) == ("malware", "passed"), item["verification"]
+    assert item["verification"]["scan"] == "infected"
+    path = f"messages/{item['id']}/attachments/1"
+    assert town.request("GET", path).json()["code"] == "quarantined"
+    assert town.octets(path, acknowledge_risk="true") == EICAR
 
 
 def test_private_mail_shows_without_the_right_only_that_it_exists(town: Application, sandbox: Sandbox) -> None:

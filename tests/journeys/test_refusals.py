@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from demail_gateway.core.eicar import EICAR
 from tests.journeys.installation import until
 from tests.journeys.people import CITIZENS, WITH_ALL_PROOFS, Application, Sandbox, as_attachment
 
@@ -35,6 +36,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     ),
     "unknown field": ({"subjekt": "?"}, 422, "invalid-message", "SND-23"),
     "wrong type": ({"encrypt": "ja"}, 422, "invalid-message", "SND-23"),
+    "malware": (
+        {"attachments": [as_attachment("test.com", "application/octet-stream", EICAR)]},
+        422,
+        "malware-found",
+        "SND-18",
+    ),
     "broken base64": (
         {"attachments": [{"filename": "a", "content_type": "text/plain", "content": "%%%"}]},
         422,

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from demail_gateway.core.checks import Outcome
+from demail_gateway.core.eicar import EICAR
 from demail_gateway.core.header import read_message
 from demail_gateway.core.integrity import check_integrity
 from demail_gateway.core.message import PartSource, build_entity, enveloped, multipart_signed
@@ -20,7 +21,6 @@ from demail_gateway.core.metadata import read_metadata
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.primitives import CertificateStatus
 from demail_gateway.core.vocabulary import Protection
-from demail_gateway.sandbox.malware import EICAR
 from demail_gateway.trust.certificates import make_csr, pem_to_der, read_certificate
 from demail_gateway.trust.cms.encryption import encrypt
 from demail_gateway.trust.cms.signing import sign_detached

@@ -32,7 +32,7 @@ KNOWN = Correlation(UUID(int=1), "private_id")
 
 
 def judge(playground: Playground) -> PathJudge:
-    return PathJudge([pem_to_der(playground.anchor)], crls=[playground.sandbox.crl()])
+    return PathJudge([pem_to_der(playground.anchor)], answers=[playground.sandbox.crl()])
 
 
 async def submitted(playground: Playground, address: str, options: SendOptions) -> SentCopy:

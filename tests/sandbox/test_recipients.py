@@ -28,7 +28,7 @@ DOMAIN = "sandbox.de-mail.de"
 
 def judged(playground: Playground, octets: bytes) -> IntegrityResult:
     """Integrity as the gateway would check it, with the authority's list."""
-    judge = PathJudge([pem_to_der(playground.anchor)], crls=[playground.sandbox.crl()])
+    judge = PathJudge([pem_to_der(playground.anchor)], answers=[playground.sandbox.crl()])
     return check_integrity(octets, verifier=CryptographyVerifier(), judge=judge, at=datetime.now(UTC))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from demail_gateway.sandbox.configuration import Configuration
 from tests.sandbox.playground import PROOFS, Playground, playing
 

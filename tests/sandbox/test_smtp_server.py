@@ -10,9 +10,9 @@ import uuid
 import aiosmtplib
 import pytest
 
+from demail_gateway.core.eicar import EICAR
 from demail_gateway.core.message import PartSource
 from demail_gateway.core.options import SendOptions
-from demail_gateway.sandbox.malware import EICAR
 from demail_gateway.trust.certificates import read_certificate
 from demail_gateway.trust.tls import client_context
 from tests.sandbox.playground import HOLDER, SENDER, Playground, certified, fingerprint, make_draft

@@ -178,7 +178,10 @@ async def test_used_up_back_off_holds_the_message_for_a_person(stage: Stage, elb
     attempt = await stage.begun(elbtal)
     await stage.dispatches.finish(elbtal.id, [outcome(attempt, AttemptEnd.UNAVAILABLE)])
     assert await stage.state(message) == "held"
-    assert await stage.work(elbtal) == []
+    assert await stage.work(elbtal) == [("dispatch", attempt.copy_id, False)]
+    assert await stage.claim(elbtal, at=later(days=9999)) == [], "it is due when somebody releases it, and never else"
+    assert (await stage.sweeping.sweep(later(days=9999))).tenants == ()
+    assert (await stage.reading.message(elbtal.scope, message.id)).next_attempt_at is None
 
 
 async def test_failed_composition_needs_no_attempt(stage: Stage, elbtal: Tenant) -> None:
@@ -221,7 +224,7 @@ async def test_unknown_outcome_is_looked_up_and_not_sent_again(stage: Stage, elb
         (AttemptEnd.UNAVAILABLE, 7, "queued", ["dispatch"]),
         (AttemptEnd.UNKNOWN, 7, "submitting", ["reconcile"]),
         (AttemptEnd.UNKNOWN, None, "submitting", []),
-        (AttemptEnd.UNAVAILABLE, None, "held", []),
+        (AttemptEnd.UNAVAILABLE, None, "held", ["dispatch"]),
     ],
 )
 async def test_a_look_up_settles_it(
@@ -236,7 +239,7 @@ async def test_a_look_up_settles_it(
     await stage.dispatches.finish(elbtal.id, [found])
     assert await stage.state(message) == state
     assert [kind for kind, _, _ in await stage.work(elbtal)] == work
-    if work:
+    if work and state != "held":
         (again,) = await stage.claim(elbtal, WorkKind(work[0]), at=later(days=2))
         assert again.tries == (0 if work == ["review"] else 1)
 

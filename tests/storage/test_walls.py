@@ -125,6 +125,11 @@ async def test_functions_with_owners_rights_are_few_fixed_and_for_the_applicatio
         "queue_age_s",
         "sweep_outbox",
         "seal_journal",
+        "queue_totals",
+        "copies_for_a_person",
+        "tenant_of_copy",
+        "operator_clients",
+        "change_operator_client",
         "bump_config_version",
         "bump_config_version_of_users",
     }
@@ -508,6 +513,21 @@ async def test_operator_clients_are_made_by_the_operator_alone(stage: Stage) -> 
         await connection.execute(make, *values)
         found = await connection.fetchrow("SELECT * FROM find_client($1, 'here')", values[0])
     assert (found["id"], found["tenant_id"], found["scopes"]) == (values[0], None, ["operator"])
+
+
+@pytest.mark.clause("GWT-37")
+async def test_what_the_operator_alone_may_ask_is_refused_to_everybody_else(stage: Stage, elbtal: Tenant) -> None:
+    calls = (
+        ("SELECT * FROM queue_totals($1, $2)", [elbtal.id], NOW),
+        ("SELECT * FROM copies_for_a_person(NULL, NULL, NULL, $1, NULL, NULL, NULL, 9)", uuid4()),
+        ("SELECT tenant_of_copy($1)", uuid4()),
+        ("SELECT * FROM operator_clients()",),
+        ("SELECT change_operator_client($1, '{}')", uuid4()),
+    )
+    for statement, *values in calls:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with tenant_driver(stage.engine, elbtal.id) as connection:
+                await connection.fetch(statement, *values)
 
 
 async def test_accepting_for_a_foreign_answer_space_is_impossible(stage: Stage, elbtal: Tenant, other: Tenant) -> None:

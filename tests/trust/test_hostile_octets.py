@@ -13,9 +13,10 @@ from demail_gateway.core.errors import CertificateMalformed, CmsInvalid, XmlRefu
 from demail_gateway.core.primitives import CertificateStatus
 from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.cms import sign_detached, verify_detached
+from demail_gateway.trust.crls import read_crls
 from demail_gateway.trust.keys import SoftwareSigner
 from demail_gateway.trust.paths import PathJudge
-from demail_gateway.trust.revocation import RevocationIndex, read_crls
+from demail_gateway.trust.revocation import RevocationIndex
 from demail_gateway.trust.xmldsig import LxmlSignatures
 
 SignerOf = Callable[..., SoftwareSigner]

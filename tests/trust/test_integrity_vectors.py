@@ -39,7 +39,7 @@ def _judge(case: dict[str, Any]) -> PathJudge:
             authority.revoke(
                 read_certificate(read_pem_bundle(path.read_bytes())[0]).serial_number, AT - timedelta(hours=1)
             )
-    return PathJudge(anchors, crls=[authority.crl(AT, timedelta(days=1))])
+    return PathJudge(anchors, answers=[authority.crl(AT, timedelta(days=1))])
 
 
 @pytest.mark.clause(

@@ -102,7 +102,7 @@ def test_other_authority_of_the_same_name_is_untrusted(centre: Centre, now: date
 
 
 def test_missing_intermediate_can_be_brought_along(centre: Centre, now: datetime) -> None:
-    judge = PathJudge([centre.root.certificate_der], crls=centre.crls(now))
+    judge = PathJudge([centre.root.certificate_der], answers=centre.crls(now))
     assert judge.judge(centre.end, now).findings == ("certificate-untrusted",)
     more = judge.with_intermediates([b"unreadable", centre.sub.certificate_der])
     assert more.judge(centre.end, now).status is GOOD
@@ -212,7 +212,7 @@ def test_found_paths_are_kept_and_do_not_grow_without_bound(centre: Centre, now:
     paths.update({bytes((n >> 8, n & 255)): object() for n in range(1024)})  # type: ignore[misc]
     assert judge.judge(centre.end, now).chain
     assert list(paths) == [centre.end]
-    other = judge.with_crls(centre.crls(now))
+    other = judge.with_answers(centre.crls(now))
     assert other.judge(centre.end, now).status is GOOD
     assert judge.judge(centre.end, now).status is UNKNOWN
 
@@ -230,7 +230,7 @@ def test_only_the_named_certificates_sign_where_any_are_named(centre: Centre, no
         judge = PathJudge(anchors, below, crls, known)
         assert judge.judge(centre.end, now).findings == ()
     stranger = PathJudge(anchors, below, (), KnownSigners(frozenset({"0" * 64}), frozenset({"CN=?"})))
-    for judge in (stranger, stranger.with_crls(crls), stranger.with_intermediates([])):
+    for judge in (stranger, stranger.with_answers(crls), stranger.with_intermediates([])):
         assert judge.judge(centre.end, now).findings == ("signer-unknown",)
 
 

@@ -12,8 +12,9 @@ from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.primitives import CertificateStatus
 from demail_gateway.trust.authority import TestAuthority
 from demail_gateway.trust.certificates import parse_certificate
+from demail_gateway.trust.crls import read_crls
 from demail_gateway.trust.keys import generate_key
-from demail_gateway.trust.revocation import RevocationIndex, read_crls
+from demail_gateway.trust.revocation import RevocationIndex
 
 GOOD, REVOKED, UNKNOWN = CertificateStatus.GOOD, CertificateStatus.REVOKED, CertificateStatus.UNKNOWN
 DAY = timedelta(days=1)

@@ -16,11 +16,12 @@ from demail_gateway.api.access import SENDER, MessageReader, Sender
 from demail_gateway.api.documents import EventList, ForecastDocument, MessageDocument, MessageList
 from demail_gateway.api.edge import note
 from demail_gateway.api.fields import Cursor, Line, Moment, id_in_path
+from demail_gateway.api.once import answer_response, idempotency_key
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import TENANT
 from demail_gateway.api.problems import Problem, invalid
-from demail_gateway.api.requests import answer_response, idempotency_key, parse_json, read_body, require_media_type
+from demail_gateway.api.requests import parse_json, read_body, require_media_type
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import FormalServiceRequest, OptionsRequest, SubmissionRequest
 from demail_gateway.application.ports.answers import StoredAnswer

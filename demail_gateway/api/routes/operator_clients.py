@@ -23,10 +23,11 @@ from demail_gateway.api.documents import (
     SenderList,
 )
 from demail_gateway.api.fields import Cursor, id_in_path, only
+from demail_gateway.api.once import answer_once, created
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import OPERATOR
-from demail_gateway.api.requests import answer_once, read_json
+from demail_gateway.api.requests import read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import CertificateRequest, ClientChanges, ClientRequest, KeyRequest, SenderRequest
 from demail_gateway.application.ports.administration import ClientSummary, KeyRecord
@@ -37,8 +38,6 @@ from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import Scope
 
 router = APIRouter(prefix=OPERATOR, tags=["operator: clients"])
-
-_BASE = f"{OPERATOR}/tenants"
 
 
 @router.post(
@@ -52,19 +51,17 @@ _BASE = f"{OPERATOR}/tenants"
 async def create_client(request: Request, scope: Operator, tenant_id: str) -> Response:
     """A new client may use no sender address yet: see `senders`. One with keys or certificates gets no secret."""
     uuid = id_in_path(Prefix.TENANT, tenant_id)
-    body, octets = await read_json(request, ClientRequest)
 
-    async def make() -> StoredAnswer:
+    async def make(body: ClientRequest) -> StoredAnswer:
         scopes = frozenset(Scope(name) for name in body.scopes)
         jwks = None if body.jwks is None else body.jwks.model_dump()
-        created = await services(request).register.create_client(
+        made = await services(request).register.create_client(
             scope, uuid, body.name, scopes, ClientKeys(jwks, body.certificates)
         )
-        public_id = format_id(Prefix.CLIENT, created.summary.id)
-        answer = {**_client(created.summary), "client_id": public_id, "client_secret": created.secret}
-        return StoredAnswer(201, render.json_bytes(answer), f"{_BASE}/{tenant_id}/clients/{public_id}")
+        client = _client(made.summary)
+        return created(request, {**client, "client_id": client["id"], "client_secret": made.secret})
 
-    return await answer_once(request, scope, f"POST clients {tenant_id}", octets, make)
+    return await answer_once(request, scope, ClientRequest, make)
 
 
 @router.get("/tenants/{tenant_id}/clients", summary="Clients", responses={200: {"model": ClientList}})
@@ -94,7 +91,7 @@ async def change_client(request: Request, scope: Operator, tenant_id: str, clien
     """A stopped client's tokens, a withdrawn scope and tokens bound to a withdrawn certificate end within 30 seconds
     (GWT-40). `jwks` and `certificates` are given as a whole."""
     tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
-    body, _ = await read_json(request, ClientChanges)
+    body = await read_json(request, ClientChanges)
     changes = body.changes()
     if "scopes" in changes:
         changes["scopes"] = frozenset(Scope(name) for name in body.scopes)
@@ -120,7 +117,7 @@ async def list_senders(
 @takes(SenderRequest)
 async def permit_sender(request: Request, scope: Operator, tenant_id: str, client_id: str, address: str) -> Response:
     tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
-    body, _ = await read_json(request, SenderRequest)
+    body = await read_json(request, SenderRequest)
     stored = await services(request).administer.permit_sender(
         scope, tenant, client, address, body.options, body.quota_per_day
     )
@@ -151,14 +148,12 @@ async def revoke_sender(request: Request, scope: Operator, tenant_id: str, clien
 async def request_key(request: Request, scope: Operator, tenant_id: str) -> Response:
     """The private key stays inside; have the request certified and install the certificate."""
     uuid = id_in_path(Prefix.TENANT, tenant_id)
-    body, octets = await read_json(request, KeyRequest)
 
-    async def make() -> StoredAnswer:
+    async def make(body: KeyRequest) -> StoredAnswer:
         key = await services(request).certify.request(scope, uuid, body.algorithm, body.address)
-        location = f"{_BASE}/{tenant_id}/keys/{format_id(Prefix.KEY, key.id)}"
-        return StoredAnswer(201, render.json_bytes(_key(key)), location)
+        return created(request, _key(key))
 
-    return await answer_once(request, scope, f"POST keys {tenant_id}", octets, make)
+    return await answer_once(request, scope, KeyRequest, make)
 
 
 @router.get("/tenants/{tenant_id}/keys", summary="Keys", responses={200: {"model": KeyList}})
@@ -184,7 +179,7 @@ async def read_key(request: Request, scope: Operator, tenant_id: str, key_id: st
 @takes(CertificateRequest)
 async def install_certificate(request: Request, scope: Operator, tenant_id: str, key_id: str) -> Response:
     tenant, key = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.KEY, key_id)
-    body, _ = await read_json(request, CertificateRequest)
+    body = await read_json(request, CertificateRequest)
     record = await services(request).certify.install(scope, tenant, key, body.certificate, body.chain)
     return render.json_response(_key(record))
 

@@ -13,10 +13,11 @@ from demail_gateway.api import render
 from demail_gateway.api.access import Operator
 from demail_gateway.api.documents import ConnectionDocument, ConnectionList, JournalList
 from demail_gateway.api.fields import Cursor, id_in_path, only
+from demail_gateway.api.once import answer_once, created
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import OPERATOR
-from demail_gateway.api.requests import answer_once, read_json
+from demail_gateway.api.requests import read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import ConnectionChanges, ConnectionRequest
 from demail_gateway.application.ports.answers import StoredAnswer
@@ -35,14 +36,11 @@ router = APIRouter(prefix=OPERATOR, tags=["operator: connections"])
 )
 @takes(ConnectionRequest)
 async def create_connection(request: Request, scope: Operator) -> Response:
-    body, octets = await read_json(request, ConnectionRequest)
-
-    async def make() -> StoredAnswer:
+    async def make(body: ConnectionRequest) -> StoredAnswer:
         made = await services(request).administer.create_connection(scope, body.name, body.auth_level, body.profile)
-        location = f"{OPERATOR}/connections/{format_id(Prefix.CONNECTION, made.id)}"
-        return StoredAnswer(201, render.json_bytes(_connection(made)), location)
+        return created(request, _connection(made))
 
-    return await answer_once(request, scope, "POST connections", octets, make)
+    return await answer_once(request, scope, ConnectionRequest, make)
 
 
 @router.get("/connections", summary="Connections", responses={200: {"model": ConnectionList}})
@@ -68,7 +66,7 @@ async def read_connection(request: Request, scope: Operator, connection_id: str)
 @takes(ConnectionChanges)
 async def change_connection(request: Request, scope: Operator, connection_id: str) -> Response:
     uuid = id_in_path(Prefix.CONNECTION, connection_id)
-    body, _ = await read_json(request, ConnectionChanges)
+    body = await read_json(request, ConnectionChanges)
     changed = await services(request).administer.change_connection(scope, uuid, body.changes())
     return render.json_response(_connection(changed))
 

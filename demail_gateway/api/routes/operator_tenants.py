@@ -19,10 +19,11 @@ from demail_gateway.api.documents import (
     TenantList,
 )
 from demail_gateway.api.fields import Cursor, id_in_path, only
+from demail_gateway.api.once import answer_once, created
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import OPERATOR
-from demail_gateway.api.requests import answer_once, read_json
+from demail_gateway.api.requests import read_json
 from demail_gateway.api.requests import services_of as services
 from demail_gateway.api.schemas import (
     AccountChanges,
@@ -48,16 +49,13 @@ router = APIRouter(prefix=OPERATOR, tags=["operator: tenants"])
 )
 @takes(TenantRequest)
 async def create_tenant(request: Request, scope: Operator) -> Response:
-    body, octets = await read_json(request, TenantRequest)
-
-    async def make() -> StoredAnswer:
+    async def make(body: TenantRequest) -> StoredAnswer:
         record = await services(request).administer.create_tenant(
             scope, body.slug, body.name, body.kind, public_body=body.public_body
         )
-        location = f"{OPERATOR}/tenants/{format_id(Prefix.TENANT, record.id)}"
-        return StoredAnswer(201, render.json_bytes(tenant_json(record)), location)
+        return created(request, tenant_json(record))
 
-    return await answer_once(request, scope, "POST tenants", octets, make)
+    return await answer_once(request, scope, TenantRequest, make)
 
 
 @router.get("/tenants", summary="List tenants", responses={200: {"model": TenantList}})
@@ -86,7 +84,7 @@ async def read_tenant(request: Request, scope: Operator, tenant_id: str) -> Resp
 @takes(TenantChanges)
 async def change_tenant(request: Request, scope: Operator, tenant_id: str) -> Response:
     uuid = id_in_path(Prefix.TENANT, tenant_id)
-    body, _ = await read_json(request, TenantChanges)
+    body = await read_json(request, TenantChanges)
     changes = body.changes()
     if "permissions" in changes:
         changes["permissions"] = frozenset(body.permissions)
@@ -106,14 +104,13 @@ async def change_tenant(request: Request, scope: Operator, tenant_id: str) -> Re
 async def take_step(request: Request, scope: Operator, tenant_id: str) -> Response:
     """A gate that is not met: 409 `gate-not-met`, and `errors` names what is missing under `/evidence/…`."""
     uuid = id_in_path(Prefix.TENANT, tenant_id)
-    body, octets = await read_json(request, TransitionRequest)
-    effects = None if body.effects is None else body.effects.model_dump()
 
-    async def make() -> StoredAnswer:
+    async def make(body: TransitionRequest) -> StoredAnswer:
+        effects = None if body.effects is None else body.effects.model_dump()
         record = await services(request).administer.transition(scope, uuid, body.to, body.reason, effects, body.items())
         return StoredAnswer(200, render.json_bytes(tenant_json(record)), None)
 
-    return await answer_once(request, scope, f"POST transitions {tenant_id}", octets, make)
+    return await answer_once(request, scope, TransitionRequest, make)
 
 
 @router.post(
@@ -126,9 +123,8 @@ async def take_step(request: Request, scope: Operator, tenant_id: str) -> Respon
 @takes(AccountRequest)
 async def create_account(request: Request, scope: Operator, tenant_id: str) -> Response:
     uuid = id_in_path(Prefix.TENANT, tenant_id)
-    body, octets = await read_json(request, AccountRequest)
 
-    async def make() -> StoredAnswer:
+    async def make(body: AccountRequest) -> StoredAnswer:
         record = await services(request).administer.create_account(
             scope,
             uuid,
@@ -138,10 +134,9 @@ async def create_account(request: Request, scope: Operator, tenant_id: str) -> R
             retrieval_entitlement=body.retrieval_entitlement,
             natural_person=body.natural_person,
         )
-        location = f"{OPERATOR}/tenants/{tenant_id}/accounts/{format_id(Prefix.ACCOUNT, record.id)}"
-        return StoredAnswer(201, render.json_bytes(_account(record)), location)
+        return created(request, _account(record))
 
-    return await answer_once(request, scope, f"POST accounts {tenant_id}", octets, make)
+    return await answer_once(request, scope, AccountRequest, make)
 
 
 @router.get("/tenants/{tenant_id}/accounts", summary="Accounts", responses={200: {"model": AccountList}})
@@ -169,7 +164,7 @@ async def read_account(request: Request, scope: Operator, tenant_id: str, accoun
 @takes(AccountChanges)
 async def change_account(request: Request, scope: Operator, tenant_id: str, account_id: str) -> Response:
     tenant, account = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.ACCOUNT, account_id)
-    body, _ = await read_json(request, AccountChanges)
+    body = await read_json(request, AccountChanges)
     record = await services(request).administer.change_account(scope, tenant, account, body.changes())
     return render.json_response(_account(record))
 
@@ -185,13 +180,12 @@ async def change_account(request: Request, scope: Operator, tenant_id: str, acco
 async def create_address(request: Request, scope: Operator, tenant_id: str) -> Response:
     """`account_id` may be left out when the tenant has one account."""
     uuid = id_in_path(Prefix.TENANT, tenant_id)
-    body, octets = await read_json(request, AddressRequest)
 
-    async def make() -> StoredAnswer:
+    async def make(body: AddressRequest) -> StoredAnswer:
         record = await services(request).administer.create_address(scope, uuid, body.address, body.account_id)
-        return StoredAnswer(201, render.json_bytes(_address(record)), _address_location(tenant_id, record))
+        return created(request, _address(record))
 
-    return await answer_once(request, scope, f"POST addresses {tenant_id}", octets, make)
+    return await answer_once(request, scope, AddressRequest, make)
 
 
 @router.get(
@@ -208,10 +202,6 @@ async def list_addresses(
 ) -> Response:
     found = await services(request).administer.addresses(scope, id_in_path(Prefix.TENANT, tenant_id))
     return page_response(request, found, _address, limit, cursor)
-
-
-def _address_location(tenant_id: str, record: AddressRecord) -> str:
-    return f"{OPERATOR}/tenants/{tenant_id}/addresses/{format_id(Prefix.ADDRESS, record.id)}"
 
 
 def tenant_json(record: TenantRecord) -> dict[str, Any]:

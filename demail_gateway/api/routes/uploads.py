@@ -16,10 +16,11 @@ from demail_gateway.api.digest_header import sha256_of
 from demail_gateway.api.documents import UploadDocument
 from demail_gateway.api.fields import id_in_path
 from demail_gateway.api.multipart import FilePart
+from demail_gateway.api.once import answer_response, idempotency_key
 from demail_gateway.api.paths import TENANT
 from demail_gateway.api.problems import invalid
-from demail_gateway.api.requests import answer_response, idempotency_key, too_large
 from demail_gateway.api.requests import services_of as services
+from demail_gateway.api.requests import too_large
 from demail_gateway.application.ports.answers import StoredAnswer
 from demail_gateway.application.ports.submissions import UploadFacts
 from demail_gateway.core.errors import Conflict

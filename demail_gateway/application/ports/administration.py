@@ -132,10 +132,12 @@ class Administration(Protocol):
         self, scope: OperatorScope, client: ClientSummary, secret_sha256: bytes | None
     ) -> ClientSummary: ...
 
-    async def clients(self, scope: OperatorScope, tenant_id: UUID) -> tuple[ClientSummary, ...]: ...
+    async def clients(self, scope: OperatorScope, tenant_id: UUID | None) -> tuple[ClientSummary, ...]:
+        """Of a tenant; None: the operator's own."""
+        ...
 
     async def change_client(
-        self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, changes: Mapping[str, Any], now: datetime
+        self, scope: OperatorScope, tenant_id: UUID | None, client_id: UUID, changes: Mapping[str, Any], now: datetime
     ) -> ClientSummary: ...
 
     async def permit_sender(

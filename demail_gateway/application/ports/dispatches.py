@@ -97,11 +97,14 @@ class AttemptOutcome:
     """Refused alone while others of the copy were taken."""
     at: datetime
     next_at: datetime | None
-    """When the next step is due (retry, look-up); None: nothing follows by itself."""
+    """When the next step is due (retry, look-up); None: nothing follows by itself, and what is not taken yet waits for
+    a person (SND-52)."""
     absent: bool = False
     """The provider says that it has not taken the last hand-over; the first such moment is kept."""
     begun: int = 0
     """After a look-up: hand-overs begun so far, so that the back-off of the next goes on from there (SND-52)."""
+    unsettled: bool = False
+    """Nobody whom the gateway can ask knows the end: it waits for evidence or a person, and is asked again (SND-43)."""
 
 
 class Dispatches(Protocol):

@@ -1,20 +1,32 @@
 """CMS (RFC 5652) as S/MIME uses it: signing, verifying, encrypting, decrypting."""
 
 from demail_gateway.trust.cms.ciphers import ContentCipher, RsaTransport
-from demail_gateway.trust.cms.decryption import decrypt
-from demail_gateway.trust.cms.encryption import encrypt
-from demail_gateway.trust.cms.signing import sign_detached, sign_digest_detached
-from demail_gateway.trust.cms.verification import CmsSignature, CmsSigner, verify_detached, verify_enveloping
+from demail_gateway.trust.cms.decryption import Opened, decrypt, open_enveloped
+from demail_gateway.trust.cms.encryption import encrypt, encrypted
+from demail_gateway.trust.cms.signer_infos import CmsSigner
+from demail_gateway.trust.cms.signing import certs_only, sign_detached, sign_digest_detached, sign_enveloping
+from demail_gateway.trust.cms.verification import (
+    CmsSignature,
+    read_certs_only,
+    verify_detached,
+    verify_enveloping,
+)
 
 __all__ = [
     "CmsSignature",
     "CmsSigner",
     "ContentCipher",
+    "Opened",
     "RsaTransport",
+    "certs_only",
     "decrypt",
     "encrypt",
+    "encrypted",
+    "open_enveloped",
+    "read_certs_only",
     "sign_detached",
     "sign_digest_detached",
+    "sign_enveloping",
     "verify_detached",
     "verify_enveloping",
 ]

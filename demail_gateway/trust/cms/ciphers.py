@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from demail_gateway.trust.cms.algorithms import HASH_OIDS
 from demail_gateway.trust.cms.der import CONTEXT_CONSTRUCTED, OCTET_STRING, SEQUENCE, oid, tlv
 from demail_gateway.trust.keys import HASHES
+from demail_gateway.trust.policy import Mechanism, Use
 
 
 class ContentCipher(StrEnum):
@@ -44,8 +45,20 @@ class RsaTransport(StrEnum):
 @dataclass(frozen=True, slots=True)
 class CipherFacts:
     name: str
-    """``cbc``, ``gcm`` or ``3des``."""
+    """``aes-cbc``, ``aes-gcm`` or ``3des``."""
     key_bytes: int
+
+    @property
+    def mechanism(self) -> Mechanism:
+        return Mechanism(Use.CIPHER, self.name, self.key_bytes * 8)
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self.name == "aes-gcm"
+
+    @property
+    def block_bytes(self) -> int:
+        return 8 if self.name == "3des" else 16
 
 
 CIPHER_OIDS: dict[ContentCipher, bytes] = {
@@ -53,12 +66,12 @@ CIPHER_OIDS: dict[ContentCipher, bytes] = {
     ContentCipher.AES_256_CBC: oid("2.16.840.1.101.3.4.1.42"),
 }
 READABLE_CIPHERS: dict[bytes, CipherFacts] = {
-    oid("2.16.840.1.101.3.4.1.2"): CipherFacts("cbc", 16),
-    oid("2.16.840.1.101.3.4.1.22"): CipherFacts("cbc", 24),
-    oid("2.16.840.1.101.3.4.1.42"): CipherFacts("cbc", 32),
-    oid("2.16.840.1.101.3.4.1.6"): CipherFacts("gcm", 16),
-    oid("2.16.840.1.101.3.4.1.26"): CipherFacts("gcm", 24),
-    oid("2.16.840.1.101.3.4.1.46"): CipherFacts("gcm", 32),
+    oid("2.16.840.1.101.3.4.1.2"): CipherFacts("aes-cbc", 16),
+    oid("2.16.840.1.101.3.4.1.22"): CipherFacts("aes-cbc", 24),
+    oid("2.16.840.1.101.3.4.1.42"): CipherFacts("aes-cbc", 32),
+    oid("2.16.840.1.101.3.4.1.6"): CipherFacts("aes-gcm", 16),
+    oid("2.16.840.1.101.3.4.1.26"): CipherFacts("aes-gcm", 24),
+    oid("2.16.840.1.101.3.4.1.46"): CipherFacts("aes-gcm", 32),
     oid("1.2.840.113549.3.7"): CipherFacts("3des", 24),
 }
 

@@ -33,7 +33,8 @@ from demail_gateway.trust.cms.der import (
     Fields,
     issuer_and_serial,
 )
-from demail_gateway.trust.keys import PrivateKey
+from demail_gateway.trust.keys import PrivateKey, PublicKey
+from demail_gateway.trust.policy import Mechanism, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ class KeyTransport:
             return instead
         return found if found is not None and len(found) == size else instead
 
+    def mechanisms(self, key: PublicKey) -> tuple[Mechanism, ...]:
+        """What a Policy is asked about."""
+        name = _TRANSPORT_NAMES.get(self.algorithm.identifier, "unknown")
+        return (Mechanism(Use.KEY_ENCRYPTION, name, key.key_size),)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyAgreement:
@@ -112,6 +118,22 @@ class KeyAgreement:
         except (ValueError, KeyError, InvalidUnwrap):
             return None
         return found if len(found) == size else None
+
+    def mechanisms(self, key: PublicKey) -> tuple[Mechanism, ...]:
+        """What a Policy is asked about: the curve is that of the recipient's key."""
+        used = [Mechanism(Use.KEY_ENCRYPTION, "ecdh", key.key_size)]
+        hash_algorithm, wrap = READABLE_AGREEMENTS.get(self.algorithm.identifier), self.algorithm.parameters
+        if hash_algorithm is not None:
+            name = "sha-1" if hash_algorithm is SHA1 else "sha-2"
+            used.append(Mechanism(Use.HASH, name, hash_algorithm.digest_size * 8))
+        if wrap is not None:
+            used.append(Mechanism(Use.KEY_WRAP, "aes-wrap", READABLE_WRAPS.get(read_algorithm(wrap).identifier, 0) * 8))
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            used.append(Mechanism(Use.CURVE, key.curve.name))
+        return tuple(used)
+
+
+_TRANSPORT_NAMES = {RSA_ENCRYPTION: "rsaes-pkcs1-v1_5", RSAES_OAEP: "rsaes-oaep"}
 
 
 def read_recipient(element: Element) -> KeyTransport | KeyAgreement | None:

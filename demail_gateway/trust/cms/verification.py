@@ -6,28 +6,14 @@ Whether the certificates are valid is not decided here; a Judge does that for `C
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TypeVar
 
 from demail_gateway.core.errors import CertificateMalformed, CmsInvalid
-from demail_gateway.core.primitives import HashName
-from demail_gateway.trust.certificates import parse_certificate, public_key_of
-from demail_gateway.trust.cms.algorithms import (
-    CONTENT_TYPE,
-    DATA,
-    MESSAGE_DIGEST,
-    SIGNED_DATA,
-    SIGNING_CERTIFICATE_V2,
-    SIGNING_TIME,
-    read_hash,
-    read_signature_algorithm,
-)
-from demail_gateway.trust.cms.content_info import read_cms, subject_key_identifier
+from demail_gateway.trust.cms.algorithms import DATA, SIGNED_DATA
+from demail_gateway.trust.cms.content_info import read_cms
 from demail_gateway.trust.cms.der import (
-    CONTEXT,
     CONTEXT_CONSTRUCTED,
     INTEGER,
     OCTET_STRING,
@@ -36,29 +22,14 @@ from demail_gateway.trust.cms.der import (
     SET,
     Element,
     Fields,
-    issuer_and_serial,
-    read_time,
-    tlv,
 )
-from demail_gateway.trust.keys import is_permitted
-from demail_gateway.trust.verifier import verify_with_key
+from demail_gateway.trust.cms.digests import Digests
+from demail_gateway.trust.cms.signer_infos import CmsSigner, Content, read_signer_info, verified_signer
+
+T = TypeVar("T")
 
 MAX_SIGNERS = 8
 MAX_CERTIFICATES = 64
-
-_SINGLE = frozenset({CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME, SIGNING_CERTIFICATE_V2})
-"""Attributes that have exactly one value (RFC 5652 §11, RFC 5035 §3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CmsSigner:
-    """One signer whose signature holds."""
-
-    certificate_der: bytes
-    algorithm: str
-    """As the integrity field writes it: ``sha256/rsa``, ``sha384/ec-dsa``, ``sha256/rsassa-pss``."""
-    signing_time: datetime | None
-    """Claimed by the signer, proven by nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,170 +41,113 @@ class CmsSignature:
     """All certificates that came along (DER), for path building; nothing vouches for them."""
 
 
-def verify_detached(der: bytes, content: bytes, *, certificates: Sequence[bytes] = ()) -> CmsSignature:
+def verify_detached(
+    der: bytes, content: bytes | Iterable[bytes], *, certificates: Sequence[bytes] = ()
+) -> CmsSignature:
     """The signers of `content`, every signature verified.
 
-    `content` is compared octet for octet: canonical line ends are the caller's. BER is accepted. `certificates` are
-    looked through where the structure does not carry a signer's own.
+    `content`, whole or in chunks, is compared octet for octet: canonical line ends are the caller's. BER is accepted.
+    `certificates` are looked through where the structure does not carry a signer's own.
 
     Raises:
         CmsInvalid: unreadable, content inside, no signer, or one whose signature, digest, attributes, algorithm, key
             or certificate does not hold.
     """
-    return _read(der, content, certificates)[0]
+    digests = Digests.of(content)
+    return _read(der, lambda fields: _verify_detached(fields, digests, certificates))
 
 
-def verify_enveloping(der: bytes, *, certificates: Sequence[bytes] = ()) -> tuple[CmsSignature, bytes]:
+def verify_enveloping(
+    der: bytes, *, certificates: Sequence[bytes] = (), content_type: bytes = DATA
+) -> tuple[CmsSignature, bytes]:
     """Like `verify_detached` for a structure that carries its content (S/MIME ``signed-data``); the content is second.
 
     Raises:
         CmsInvalid
     """
-    return _read(der, None, certificates)
+    return _read(der, lambda fields: _verify_enveloping(fields, content_type, certificates))
 
 
-def _read(der: bytes, content: bytes | None, certificates: Sequence[bytes]) -> tuple[CmsSignature, bytes]:
-    def verify(content_type: bytes, element: Element) -> tuple[CmsSignature, bytes]:
+def read_certs_only(der: bytes) -> tuple[bytes, ...]:
+    """The certificates (DER) of a SignedData without signers and content (RFC 8551 §3.8); nothing vouches for them.
+
+    Raises:
+        CmsInvalid
+    """
+    return _read(der, _certs_only)
+
+
+def verify_signers(rest: Fields, content: Content, more: Sequence[bytes]) -> CmsSignature:
+    """Certificates and SignerInfos, what follows the content of a SignedData. Raises CmsInvalid, DerError."""
+    certificates = _certificates(rest)
+    infos = rest.take(SET).children()
+    rest.done()
+    if not 0 < len(infos) <= MAX_SIGNERS:
+        raise CmsInvalid("no signer, or too many")
+    read = [read_signer_info(info) for info in infos]
+    content.digests.compute({info.digest_name for info in read})
+    known = (*certificates, *more)
+    return CmsSignature(tuple(verified_signer(info, content, known) for info in read), certificates)
+
+
+def _read(der: bytes, read: Callable[[Fields], T]) -> T:
+    def signed(content_type: bytes, element: Element) -> T:
         if content_type != SIGNED_DATA:
             raise CmsInvalid("not signed data")
-        return _verify(element, content, certificates)
+        fields = Fields(element)
+        fields.take(INTEGER)
+        fields.take(SET)
+        return read(fields)
 
     try:
-        return read_cms(der, verify)
+        return read_cms(der, signed)
     except CertificateMalformed as error:
         raise CmsInvalid("certificate cannot be read") from error
 
 
-def _verify(element: Element, content: bytes | None, more: Sequence[bytes]) -> tuple[CmsSignature, bytes]:
-    fields = Fields(element)
-    fields.take(INTEGER)
-    fields.take(SET)
-    content = _content(fields.take(SEQUENCE), content)
-    certificates = _certificates(fields.maybe(CONTEXT_CONSTRUCTED))
-    fields.maybe(CONTEXT_CONSTRUCTED | 1)
+def _verify_detached(fields: Fields, digests: Digests, more: Sequence[bytes]) -> CmsSignature:
+    if _content(fields, DATA) is not None:
+        raise CmsInvalid("content is in the wrong place")
+    return verify_signers(fields, Content(DATA, digests), more)
+
+
+def _verify_enveloping(fields: Fields, content_type: bytes, more: Sequence[bytes]) -> tuple[CmsSignature, bytes]:
+    content = _content(fields, content_type)
+    if content is None:
+        raise CmsInvalid("content is in the wrong place")
+    return verify_signers(fields, Content(content_type, Digests.of(content)), more), content
+
+
+def _certs_only(fields: Fields) -> tuple[bytes, ...]:
+    content = _content(fields, DATA)
+    certificates = _certificates(fields)
     infos = fields.take(SET).children()
     fields.done()
-    if not 0 < len(infos) <= MAX_SIGNERS:
-        raise CmsInvalid("no signer, or too many")
-    known = (*certificates, *more)
-    signers = tuple(_signer(Fields(info), content, known) for info in infos)
-    return CmsSignature(signers, certificates), content
+    if content or infos:
+        raise CmsInvalid("more than certificates")
+    return certificates
 
 
-def _content(element: Element, outside: bytes | None) -> bytes:
-    """The content, from outside or from inside; it is in one place only."""
-    fields = Fields(element)
-    if fields.take(OID).raw != DATA:
-        raise CmsInvalid("content type is not data")
-    inside = fields.maybe(CONTEXT_CONSTRUCTED)
-    fields.done()
-    if (inside is None) == (outside is None):
-        raise CmsInvalid("content is in the wrong place")
+def _content(fields: Fields, expected: bytes) -> bytes | None:
+    """The content inside of an EncapsulatedContentInfo, None if there is none."""
+    info = Fields(fields.take(SEQUENCE))
+    if info.take(OID).raw != expected:
+        raise CmsInvalid("content type is not the expected one")
+    inside = info.maybe(CONTEXT_CONSTRUCTED)
+    info.done()
     if inside is None:
-        assert outside is not None
-        return outside
+        return None
     wrapped = Fields(inside, CONTEXT_CONSTRUCTED)
     value = wrapped.take(OCTET_STRING).value
     wrapped.done()
     return value
 
 
-def _certificates(element: Element | None) -> tuple[bytes, ...]:
-    """X.509 certificates of the set; attribute certificates and other kinds are passed over."""
+def _certificates(rest: Fields) -> tuple[bytes, ...]:
+    """X.509 certificates of the set; attribute certificates and other kinds are passed over, as are lists."""
+    element = rest.maybe(CONTEXT_CONSTRUCTED)
+    rest.maybe(CONTEXT_CONSTRUCTED | 1)
     children = element.children() if element is not None else []
     if len(children) > MAX_CERTIFICATES:
         raise CmsInvalid("too many certificates")
     return tuple(child.raw for child in children if child.tag == SEQUENCE)
-
-
-def _signer(info: Fields, content: bytes, certificates: Sequence[bytes]) -> CmsSigner:
-    info.take(INTEGER)
-    certificate = _certificate_of(info.take(SEQUENCE, CONTEXT), certificates)
-    digest_name = read_hash(info.take(SEQUENCE))
-    attributes = info.maybe(CONTEXT_CONSTRUCTED)
-    scheme = read_signature_algorithm(info.take(SEQUENCE), digest_name)
-    signature = info.take(OCTET_STRING).value
-    info.maybe(CONTEXT_CONSTRUCTED | 1)
-    info.done()
-
-    digest = hashlib.new(digest_name, content).digest()
-    signing_time = None
-    if attributes is not None:
-        signing_time = _check_attributes(_read_attributes(attributes), digest, certificate)
-        digest = hashlib.new(digest_name, tlv(SET, attributes.value)).digest()
-    elif content[:1] == bytes((SET,)):
-        # Octets that were signed as attributes must not pass as a content without any (RFC 5652 §5.4 uses one
-        # signature for both). No MIME entity begins like this.
-        raise CmsInvalid("content looks like signed attributes")
-
-    key = public_key_of(certificate)
-    if not is_permitted(key):
-        raise CmsInvalid("key is not permitted")
-    if not verify_with_key(key, scheme, digest_name, digest, signature):
-        raise CmsInvalid("signature does not hold")
-    return CmsSigner(certificate, f"{digest_name}/{scheme}", signing_time)
-
-
-def _certificate_of(identifier: Element, certificates: Sequence[bytes]) -> bytes:
-    """The certificate that a SignerIdentifier names."""
-    for certificate in certificates:
-        if identifier.tag == CONTEXT:
-            if subject_key_identifier(parse_certificate(certificate)) == identifier.value:
-                return certificate
-        elif b"".join(issuer_and_serial(certificate)) == identifier.value:
-            return certificate
-    raise CmsInvalid("certificate of the signer is missing")
-
-
-def _read_attributes(element: Element) -> dict[bytes, Element]:
-    """Signed attributes by type, each type once (RFC 5652 §5.3); of those with several values the first."""
-    attributes: dict[bytes, Element] = {}
-    for child in element.children():
-        fields = Fields(child)
-        identifier = fields.take(OID).raw
-        values = fields.take(SET).children()
-        fields.done()
-        if identifier in attributes or (identifier in _SINGLE and len(values) != 1) or not values:
-            raise CmsInvalid("signed attribute is repeated")
-        attributes[identifier] = values[0]
-    return attributes
-
-
-def _check_attributes(attributes: dict[bytes, Element], digest: bytes, certificate: bytes) -> datetime | None:
-    """The signing time, if named, after the checks of RFC 5652 §5.3, §11 and RFC 5035 §3."""
-    content_type = attributes.get(CONTENT_TYPE)
-    if content_type is None or content_type.raw != DATA:
-        raise CmsInvalid("content type does not fit")
-    claimed = attributes.get(MESSAGE_DIGEST)
-    if claimed is None or claimed.tag != OCTET_STRING or not hmac.compare_digest(claimed.value, digest):
-        raise CmsInvalid("digest does not fit")
-    binding = attributes.get(SIGNING_CERTIFICATE_V2)
-    if binding is not None:
-        _check_binding(binding, certificate)
-    time = attributes.get(SIGNING_TIME)
-    return None if time is None else read_time(time)
-
-
-def _check_binding(element: Element, certificate: bytes) -> None:
-    """The first ESSCertIDv2 must name the signer's certificate, by hash and, if present, by issuer and serial."""
-    certs = Fields(element).take(SEQUENCE).children()
-    if not certs:
-        raise CmsInvalid("signing certificate does not fit")
-    fields = Fields(certs[0])
-    chosen = fields.maybe(SEQUENCE)
-    name = HashName.SHA256 if chosen is None else read_hash(chosen)
-    claimed = fields.take(OCTET_STRING).value
-    issuer_serial = fields.maybe(SEQUENCE)
-    if not hmac.compare_digest(hashlib.new(name, certificate).digest(), claimed):
-        raise CmsInvalid("signing certificate does not fit")
-    if issuer_serial is not None and not _names(issuer_serial, certificate):
-        raise CmsInvalid("signing certificate does not fit")
-
-
-def _names(issuer_serial: Element, certificate: bytes) -> bool:
-    """IssuerSerial: GeneralNames with one directoryName [4], and the serial number."""
-    fields = Fields(issuer_serial)
-    names = fields.take(SEQUENCE).children()
-    serial = fields.take(INTEGER).raw
-    issuer, own_serial = issuer_and_serial(certificate)
-    return serial == own_serial and [name.raw for name in names] == [tlv(CONTEXT_CONSTRUCTED | 4, issuer)]

@@ -1,0 +1,76 @@
+"""The test scanner knows one file, wherever it lies, and says which scanner it is."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demail_gateway.application.ports.scanning import ScanResult, ScanVerdict
+from demail_gateway.core.eicar import EICAR
+from demail_gateway.scanning.eicar_scanner import ENGINE, EicarScanner
+from demail_gateway.scanning.no_scanner import NoScanner
+
+SCANNER = EicarScanner()
+INFECTED = ScanResult(ScanVerdict.INFECTED, ENGINE, "Eicar-Test-Signature")
+CLEAN = ScanResult(ScanVerdict.CLEAN, ENGINE)
+
+
+def zipped(octets: bytes, name: str = "datei") -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("leer.txt", b"")
+        archive.writestr(name, octets)
+    return file.getvalue()
+
+
+async def scanned(octets: bytes, size: int = 1000) -> ScanResult:
+    scan = SCANNER.file()
+    for start in range(0, len(octets), size):
+        await scan.feed(octets[start : start + size])
+    return await scan.end()
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [EICAR, b"x" * 500 + EICAR + b"y", zipped(EICAR), zipped(zipped(EICAR)), zipped(b"\0" * 3_000_000 + EICAR)],
+    ids=["plain", "inside", "zip", "zip in zip", "late in a large member"],
+)
+async def test_the_test_file_is_found(octets: bytes) -> None:
+    assert await scanned(octets) == INFECTED
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"PK", b"PK\x03\x04 no archive", EICAR[:-1], zipped(EICAR[1:]), zipped(EICAR)[:-30], EICAR[::-1]],
+)
+async def test_what_is_not_the_test_file_is_clean(octets: bytes) -> None:
+    assert await scanned(octets) == CLEAN
+
+
+@given(size=st.integers(1, 200), before=st.binary(max_size=100))
+async def test_cutting_the_stream_anywhere_changes_nothing(size: int, before: bytes) -> None:
+    assert await scanned(before + EICAR, size) == INFECTED
+    assert await scanned(zipped(EICAR), size) == INFECTED
+
+
+async def test_a_message_is_searched_in_its_decoded_parts() -> None:
+    head = b"MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    assert await SCANNER.message(head + base64.encodebytes(zipped(EICAR))) == INFECTED
+    assert await SCANNER.message(head + base64.encodebytes(b"harmlos")) == CLEAN
+
+
+@pytest.mark.parametrize("octets", [b"", b"\x00", b"\xff\xfe: x"])
+async def test_octets_that_are_no_message_are_searched_as_they_are(octets: bytes) -> None:
+    assert await SCANNER.message(octets) == CLEAN
+    assert await SCANNER.message(octets + EICAR) == INFECTED
+
+
+async def test_without_a_scanner_nothing_is_said_to_be_clean() -> None:
+    scan = NoScanner().file()
+    await scan.feed(EICAR)
+    assert await scan.end() == await NoScanner().message(EICAR) == ScanResult(ScanVerdict.NONE)
