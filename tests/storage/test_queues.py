@@ -89,7 +89,7 @@ async def test_totals_count_every_tenants_work_and_what_waits_for_a_person(
     await stage.claim(elbtal)
     await stage.accept(elbtal)
     page = await queues.totals(OPERATOR, later(minutes=1), 10, None)
-    mine, theirs = page.items
+    theirs, mine = sorted(page.items, key=lambda each: each.slug, reverse=True)
     assert (mine.slug, mine.due, mine.leased, mine.held, mine.unsettled) == ("elbtal", 1, 1, 1, 1)
     assert (mine.oldest_due_at, mine.waiting_since) == (NOW, NOW)
     assert (theirs.tenant_id, theirs.due, theirs.leased, theirs.held, theirs.unsettled) == (other.id, 0, 0, 0, 0)
@@ -129,7 +129,8 @@ async def test_waiting_copies_are_filtered_and_paged(
         return [each.message_id for each in (await queues.waiting(OPERATOR, where, 10, None)).items]
 
     assert await found(WaitingFilter(tenant_id=elbtal.id)) == [each.id for each in mine]
-    assert await found(WaitingFilter(connection_id=other.connection_id)) == [theirs.id]
+    assert await found(WaitingFilter(other.id, other.connection_id)) == [theirs.id]
+    assert await found(WaitingFilter(connection_id=uuid4())) == []
     assert await found(WaitingFilter(message_id=mine[1].id)) == [mine[1].id]
     assert await found(WaitingFilter(elbtal.id, reason=WaitsFor.UNSETTLED)) == [mine[1].id, mine[2].id]
     listed, cursor = [], None
