@@ -162,7 +162,8 @@ def _is_valid(chain: Sequence[bytes], at: datetime) -> bool:
 
 def _qualifiers(root: asn1_x509.Certificate) -> TrustQualifiers:
     """The anchor's own path length and name constraints hold, as with OpenSSL (RFC 5937 §3.2); its policies do not."""
-    derived = derive_quals_from_cert(root)
+    # the library counts attribute authorities, too, and cannot do so from None
+    derived = replace(derive_quals_from_cert(root), max_aa_path_length=MAX_DEPTH)
     if derived.standard_parameters is None:
         return derived
     parameters = replace(

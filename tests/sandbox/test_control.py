@@ -49,7 +49,7 @@ async def written(playground: Playground, **changes: Any) -> bytes:
 
 
 def judged(playground: Playground, octets: bytes) -> tuple[Outcome, str, Protection, tuple[str, ...]]:
-    judge = PathJudge([pem_to_der(playground.anchor)], crls=[playground.sandbox.crl()])
+    judge = PathJudge([pem_to_der(playground.anchor)], answers=[playground.sandbox.crl()])
     result = check_integrity(octets, verifier=CryptographyVerifier(), judge=judge, at=datetime.now(UTC))
     return result.verdict, result.code, result.protection, result.findings
 
@@ -195,7 +195,7 @@ async def test_the_directory_keeps_a_citizens_certificate(playground: Playground
     first, second = [await playground.provider("/directory", address=CITIZEN) for _ in range(2)]
     assert first.json() == second.json()
     facts = read_certificate(base64.b64decode(first.json()["items"][0]["certificates"][0]))
-    judge = PathJudge([pem_to_der(playground.anchor)], crls=[playground.sandbox.crl()])
+    judge = PathJudge([pem_to_der(playground.anchor)], answers=[playground.sandbox.crl()])
     assert judge.judge(facts.der, datetime.now(UTC)).status is CertificateStatus.GOOD
     assert facts.key_bits == 3072
 
@@ -221,7 +221,7 @@ async def test_a_certificate_is_issued_and_can_be_revoked(playground: Playground
 
     async def status() -> CertificateStatus:
         crl = (await playground.http.get("/crl.der")).content
-        return PathJudge(anchors, crls=[crl]).judge(certificate, datetime.now(UTC)).status
+        return PathJudge(anchors, answers=[crl]).judge(certificate, datetime.now(UTC)).status
 
     assert await status() is CertificateStatus.GOOD
     await playground.http.post("/certificates/revoke", json={"serial": answer["serial"]})
