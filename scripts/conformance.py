@@ -3,8 +3,8 @@
     python scripts/conformance.py            exit 1 where a clause has neither test nor reason, or the page is stale
     python scripts/conformance.py --write    make the page anew
 
-The clauses stand in `tests/conformance/clauses_*.toml`. A test shows one by `@pytest.mark.clause("TR 01201-3.4 §3.1.5")`
-or several by `clause("TR 01201-3.1 steps 12–14, 17", "SND-11")`.
+The clauses stand in `tests/conformance/clauses_*.toml`. A test shows one by
+`@pytest.mark.clause("TR 01201-3.4 §3.1.5")`, several by `clause("TR 01201-3.1 steps 12–14, 17", "SND-11")`.
 """
 
 from __future__ import annotations
@@ -106,9 +106,10 @@ def page(parts: Iterable[Part], shown: Shown) -> str:
 
 _HEAD = """# Conformance: what shows that the guideline is kept
 
-Made by `scripts/conformance.py` from the markers of the tests; do not edit. Titles are ours. *By* says which part of this
-repository plays a step or bears a clause: the **gateway**, the **sandbox** as a provider, or **core**, the formats that both
-use. **not ours** and **open** give the reason; what is open also stands in [deviations.md](deviations.md), rules by number in
+Made by `scripts/conformance.py` from the markers of the tests; do not edit. The numbers are the guideline's; titles,
+and words behind a section that makes several demands, are ours. *By* says which part of this repository plays a step
+or bears a clause: the **gateway**, the **sandbox** as a provider, or **core**, the formats that both use. **not ours**
+and **open** give the reason; what is open also stands in [deviations.md](deviations.md), rules by number in
 [rules.md](rules.md)."""
 
 

@@ -8,16 +8,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from demail_gateway.application.inspect import Inspection, Tools, inspect_message
 from demail_gateway.application.inspect_content import content_signature
 from demail_gateway.bootstrap.offline import cms_signers
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.entity import build_entity, multipart_signed
 from demail_gateway.core.header import read_message
+from demail_gateway.core.integrity import seal
 from demail_gateway.core.primitives import HashName, Judge
 from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.cms import sign_detached
 from demail_gateway.trust.keys import SoftwareSigner, generate_key
 from demail_gateway.trust.paths import KnownSigners, PathJudge
+from demail_gateway.trust.verifier import CryptographyVerifier
+from tests.core.proofs import SIGNATURES
+from tests.core.vector_trust import VECTORS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -105,3 +110,21 @@ def test_hostile_octets_as_signature_fail(octets: bytes) -> None:
     for message in (detached, head + base64.encodebytes(octets)):
         (check,) = found(message)
         assert check.outcome is Outcome.FAILED
+
+
+def inspected(content: bytes) -> Inspection:
+    """A sealed De-Mail with this content, checked as a received one."""
+    lines = read_message((VECTORS / "messages" / "hash-sha256.eml").read_bytes()).header.fields
+    kept = (f.raw for f in lines if not f.lower.startswith(("x-de-mail-integrity", "content-", "mime-")))
+    message = seal(b"".join(kept) + content, hash_name=HashName.SHA256, domain="dmda-a.example", signer=None)
+    judge = PathJudge([ROOT.certificate_der], [SUB.certificate_der], CRLS)
+    tools = Tools(CryptographyVerifier(), SIGNATURES, judge, lambda *_: judge, cms_signers, None)
+    return inspect_message(message, tools, NOW)
+
+
+@pytest.mark.clause("TR 01201-3.1 steps 65, 91", "SND-92")
+@pytest.mark.parametrize(("entity", "expected"), [(ENTITY, Outcome.PASSED), (ENTITY[:-3] + b"!\r\n", Outcome.FAILED)])
+def test_the_report_tells_of_the_writers_signature_which_does_not_decide(entity: bytes, expected: Outcome) -> None:
+    report = inspected(signed(entity).removeprefix(b"Subject: x\r\n"))
+    (own,) = (check for check in report.checks if check.name == "content.signature")
+    assert (own.outcome, report.outcome) == (expected, Outcome.PASSED)
