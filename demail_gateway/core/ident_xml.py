@@ -158,7 +158,7 @@ class _Reader:
         return self.name(_only(lonely, "NameID"), "assertion-subject")
 
     def audience(self) -> tuple[Element, str | None]:
-        """One restriction to one audience, and no condition beside it that nobody here understands (SAML core §2.5.1)."""
+        """One restriction to one audience, and no condition beside it that nobody here understands (SAML §2.5.1)."""
         conditions = _only(self.root, "Conditions")
         lonely = conditions if conditions is not None and len(conditions) == 1 else None
         audience = _only(_only(lonely, "AudienceRestriction"), "Audience")
