@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -93,11 +94,10 @@ def signed(
         digest_algorithm="sha256",
         c14n_algorithm=c14n or CanonicalizationMethod.CANONICAL_XML_1_0,
     )
-    private = load_pem_private_key((VECTORS / "keys" / f"{key}.key.pem").read_bytes(), None)
     certificate = (VECTORS / "keys" / f"{key}.crt.pem").read_text("ascii")
     root = maker.sign(
         etree.fromstring(xml),
-        key=private,  # type: ignore[arg-type]
+        key=_private_key(key),
         cert=certificate,
         reference_uri=reference or None,
         id_attribute="ID",
@@ -138,6 +138,12 @@ def report(message: bytes, **changes: Any) -> IdentReport:
 
 def other(address: str) -> Address:
     return parse_address(address)
+
+
+@cache
+def _private_key(name: str) -> Any:
+    """Loading checks the key, which takes longer than all the rest."""
+    return load_pem_private_key((VECTORS / "keys" / f"{name}.key.pem").read_bytes(), None)
 
 
 ASSERTION = signed(assertion())
