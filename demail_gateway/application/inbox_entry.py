@@ -11,9 +11,10 @@ from uuid import UUID
 from demail_gateway.application.inspect import Inspection, Tools, inspect_message
 from demail_gateway.application.ports.arrivals import NewInbound, StoredArrival
 from demail_gateway.application.ports.scanning import ScanResult, ScanVerdict
+from demail_gateway.core.address import Address, parse_address
 from demail_gateway.core.attachments import attachments_of
 from demail_gateway.core.checks import Check, Outcome
-from demail_gateway.core.errors import MalformedMessage
+from demail_gateway.core.errors import AddressInvalid, MalformedMessage
 from demail_gateway.core.header import Header, read_message
 from demail_gateway.core.metadata import OPTION_FIELDS, Metadata, read_metadata
 from demail_gateway.core.options import SendOptions
@@ -40,7 +41,7 @@ def inbox_entry(arrival: StoredArrival, tools: Tools, at: datetime, recorded: En
     Never raises for anything they contain: octets that are no message give an entry with that finding. Malware sets the
     quarantine (SND-73), and so does a failed seal; an undecided one does not.
     """
-    inspection = inspect_message(arrival.octets, tools, at)
+    inspection = inspect_message(arrival.octets, tools, at, _mailbox(arrival))
     verification = {
         "outcome": inspection.outcome.value,
         "protection": inspection.mode.value,
@@ -74,6 +75,14 @@ def _quarantine(inspection: Inspection, scanned: ScanResult) -> str | None:
     if scanned.verdict is ScanVerdict.INFECTED:
         return "malware"
     return "integrity" if _seal_failed(inspection) else None
+
+
+def _mailbox(arrival: StoredArrival) -> Address | None:
+    """Where the octets lay; None if that is no address."""
+    try:
+        return parse_address(arrival.mailbox_address)
+    except AddressInvalid:
+        return None
 
 
 def _seal_failed(inspection: Inspection) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from demail_gateway.application.inspect_content import CmsSigners, content_signature
-from demail_gateway.core.address import TrustedDomains
+from demail_gateway.core.address import Address, TrustedDomains
 from demail_gateway.core.checker import check_message
 from demail_gateway.core.checks import Check, Outcome, worst
 from demail_gateway.core.confirmation_check import check_confirmation
@@ -20,6 +20,7 @@ from demail_gateway.core.confirmation_reading import is_confirmation, read_confi
 from demail_gateway.core.errors import MalformedMessage
 from demail_gateway.core.findings import Severity
 from demail_gateway.core.header import Octets, read_message
+from demail_gateway.core.ident import check_ident, is_ident, read_ident
 from demail_gateway.core.integrity import IntegrityResult, check_integrity, checks
 from demail_gateway.core.notification_check import check_notification, is_notification, read_notification_message
 from demail_gateway.core.primitives import Judge, Verifier, XmlSignatures
@@ -65,8 +66,8 @@ class Tools:
     """De-Mail domains of the trust list, for system addresses (CO-2); None: there is no list, as offline."""
 
 
-def inspect_message(octets: bytes, tools: Tools, at: datetime) -> Inspection:
-    """A message file (.eml) of any class. Never raises for anything it contains."""
+def inspect_message(octets: bytes, tools: Tools, at: datetime, mailbox: Address | None = None) -> Inspection:
+    """A message file (.eml) of any class; `mailbox` is where it lay, if known. Never raises for what it contains."""
     try:
         message = read_message(octets)
     except MalformedMessage as error:
@@ -78,6 +79,8 @@ def inspect_message(octets: bytes, tools: Tools, at: datetime) -> Inspection:
         return _notification(message, tools, at)
     integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
     found = (*checks(integrity), *_matrix(message))
+    if is_ident(message.header):
+        found = (*found, *_ident(message, tools, at, mailbox))
     outcome = worst(check.outcome for check in found)
     remark = content_signature(message, tools.cms_signers, tools.judge, tools.judge_with, at)
     return _inspection(Kind.MESSAGE, message, integrity, outcome, (*found, *remark))
@@ -110,6 +113,18 @@ def _notification(message: Octets, tools: Tools, at: datetime) -> Inspection:
     )
     integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
     return _inspection(Kind.NOTIFICATION, message, integrity, report.outcome, (*checks(integrity), *report.checks))
+
+
+def _ident(message: Octets, tools: Tools, at: datetime, mailbox: Address | None) -> tuple[Check, ...]:
+    report = check_ident(
+        read_ident(message, tools.xml_signatures),
+        mailbox=mailbox,
+        verifier=tools.verifier,
+        judge=tools.judge,
+        trusted=tools.trusted,
+        at=at,
+    )
+    return report.checks
 
 
 def _inspection(

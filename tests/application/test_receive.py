@@ -29,6 +29,7 @@ from demail_gateway.scanning.eicar_scanner import ENGINE, EicarScanner
 from demail_gateway.scanning.no_scanner import NoScanner
 from demail_gateway.trust.verifier import CryptographyVerifier
 from tests.application.outbox_fake import Clock, FakeInstallation
+from tests.core import idents
 from tests.core.proofs import (
     AT,
     COPY,
@@ -292,6 +293,27 @@ async def test_ordinary_message_becomes_an_entry_with_its_verification() -> None
     assert {"name", "outcome", "detail", "source"} == set(entry.verification["checks"][0])
     assert entry.quarantine is None
     assert bench.arrivals.asked == [], "an ordinary message is looked up nowhere"
+
+
+@pytest.mark.clause("TR 01201-4.4 §2.6", "ID-3")
+async def test_ident_bestaetigung_is_an_entry_with_its_eleven_steps() -> None:
+    bench = Bench(idents.MESSAGE)
+    await bench.run()
+    entry = bench.entry
+    assert (entry.message_type, entry.verification["outcome"]) == ("identification", "passed")
+    steps = [check for check in entry.verification["checks"] if check["name"].startswith("ident.")]
+    assert [check["outcome"] for check in steps] == ["passed"] * 11
+    assert "Mustermann" not in str(entry.verification), "identity data stay in the encrypted content"
+
+
+async def test_ident_bestaetigung_for_somebody_else_is_undecided() -> None:
+    """Octets that were sent on prove no identity to whom they reached (ID-3)."""
+    elsewhere = idents.assertion().replace(BOX, "amt@dmda-a.example")
+    octets = idents.unsealed(idents.signed(elsewhere), to=(idents.other("amt@dmda-a.example"),))
+    bench = Bench(sealed(octets))
+    await bench.run(tries=9)
+    assert bench.entry.verification["outcome"] == "indeterminate"
+    assert bench.entry.quarantine is None
 
 
 @pytest.mark.clause("TR 01201-3.1 step 48 FC-01")
