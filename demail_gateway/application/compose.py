@@ -45,7 +45,7 @@ def compose(
         signature, micalg = sealer.sign(entity, material, at)
         entity = multipart_signed(entity, signature, micalg, boundary)
     if content.encrypt and material is not None:
-        entity = enveloped(*sealer.encrypt(entity, _certificates(content, material)))
+        entity = enveloped(*sealer.encrypt(entity, _certificates(content, material), at))
     return assemble(_fields(content, at), entity)
 
 

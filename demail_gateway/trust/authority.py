@@ -38,6 +38,8 @@ class Profile(StrEnum):
     """Seals integrity fields and confirmations: digitalSignature and contentCommitment (TR 01201-3.4 §3.1.14)."""
     INSTALLATION = "installation"
     """Signs the manifests of evidence packages."""
+    TIMESTAMPS = "timestamps"
+    """Signs timestamps and nothing else (RFC 3161 §2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class _Usage:
     content_commitment: bool = False
     encipherment: bool = False
     extended: tuple[x509.ObjectIdentifier, ...] = ()
+    exclusive: bool = False
+    """Whether the extended key usage is critical."""
 
 
 _USAGES: dict[Profile, _Usage] = {
@@ -53,6 +57,7 @@ _USAGES: dict[Profile, _Usage] = {
     Profile.SMIME: _Usage(encipherment=True, extended=(ExtendedKeyUsageOID.EMAIL_PROTECTION,)),
     Profile.PROVIDER_SIGNATURE: _Usage(content_commitment=True),
     Profile.INSTALLATION: _Usage(),
+    Profile.TIMESTAMPS: _Usage(extended=(ExtendedKeyUsageOID.TIME_STAMPING,), exclusive=True),
 }
 
 
@@ -236,7 +241,7 @@ def _with_usage(builder: x509.CertificateBuilder, usage: _Usage, *, is_rsa: bool
     builder = builder.add_extension(key_usage, critical=True)
     if not usage.extended:
         return builder
-    return builder.add_extension(x509.ExtendedKeyUsage(usage.extended), critical=False)
+    return builder.add_extension(x509.ExtendedKeyUsage(usage.extended), critical=usage.exclusive)
 
 
 def _key_usage(

@@ -21,7 +21,7 @@ class InstallationSigner:
             CertificateMalformed
         """
         own, *chain = read_pem_bundle(certificate_pem)
-        self._signer = SoftwareSigner.for_certificate(import_pkcs8(key_pem), own, chain)
+        self._signer = SoftwareSigner.for_certificate(import_pkcs8(key_pem), own, chain, pss=True)
         self._crls = crls
 
     def sign(self, manifest: bytes, at: datetime) -> bytes:

@@ -13,11 +13,13 @@ from datetime import datetime
 from uuid import UUID
 
 from demail_gateway.application.ports.installation import SigningMaterial
-from demail_gateway.core.errors import KeyUnavailable
-from demail_gateway.core.primitives import HashName
+from demail_gateway.core.errors import CertificateMalformed, ComposeFailed, KeyUnavailable
 from demail_gateway.trust.certificates import read_certificate
-from demail_gateway.trust.cms import ContentCipher, encrypt, sign_detached
+from demail_gateway.trust.cms import ContentCipher, RsaTransport, encrypt, sign_detached
+from demail_gateway.trust.cms.capabilities import common_choice
+from demail_gateway.trust.cms.signing import Timestamp
 from demail_gateway.trust.keys import SoftwareSigner, load_pkcs8
+from demail_gateway.trust.policy import SMIME, Policy
 
 KEPT_SIGNERS = 512
 """Signers kept in memory: more tenants than an installation of the design load has (500)."""
@@ -26,18 +28,29 @@ KEPT_SIGNERS = 512
 class SmimeSealer:
     """ports.Sealer. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = SMIME, timestamp: Timestamp | None = None) -> None:
+        """`timestamp` makes signatures CAdES-B-T; without it they are CAdES-B-B."""
+        self._policy = policy
+        self._timestamp = timestamp
         self._signers: OrderedDict[tuple[UUID, bytes], SoftwareSigner] = OrderedDict()
         self._lock = threading.Lock()
 
     def sign(self, entity: bytes, material: SigningMaterial, at: datetime) -> tuple[bytes, str]:
         """Raises KeyUnavailable, too, outside the certificate's validity: no recipient could trust such a signature."""
         _check_valid(material.certificate_der, at)
-        return sign_detached(entity, self._signer(material), at=at, hash_name=HashName.SHA256), "sha-256"
+        signer = self._signer(material)
+        return sign_detached(entity, signer, at=at, policy=self._policy, timestamp=self._timestamp), "sha-256"
 
-    def encrypt(self, entity: bytes, certificates: Sequence[bytes]) -> tuple[bytes, str]:
-        cipher = ContentCipher.AES_256_GCM
-        return encrypt(entity, certificates, cipher), cipher.smime_type
+    def encrypt(self, entity: bytes, certificates: Sequence[bytes], at: datetime) -> tuple[bytes, str]:
+        cipher, transport = self._choice(certificates, at)
+        der = encrypt(entity, certificates, cipher, at=at, rsa_transport=transport, policy=self._policy)
+        return der, cipher.smime_type
+
+    def _choice(self, certificates: Sequence[bytes], at: datetime) -> tuple[ContentCipher, RsaTransport]:
+        try:
+            return common_choice(certificates, self._policy, at)
+        except CertificateMalformed as error:
+            raise ComposeFailed("certificate of a recipient cannot be read") from error
 
     def _signer(self, material: SigningMaterial) -> SoftwareSigner:
         name = (material.key_id, material.certificate_der)
@@ -46,7 +59,8 @@ class SmimeSealer:
                 self._signers.move_to_end(name)
                 return self._signers[name]
         key = load_pkcs8(material.pkcs8)
-        signer = SoftwareSigner.for_certificate(key, material.certificate_der, material.chain)
+        # TR-03116-4 §4.3: RSASSA-PSS; PKCS #1 v1.5 ended with 2023 (§4.8)
+        signer = SoftwareSigner.for_certificate(key, material.certificate_der, material.chain, pss=True)
         with self._lock:
             self._signers[name] = signer
             if len(self._signers) > KEPT_SIGNERS:

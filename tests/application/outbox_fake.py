@@ -282,7 +282,7 @@ class FakeSealer:
     def sign(self, entity: bytes, material: SigningMaterial, at: datetime) -> tuple[bytes, str]:
         return b"signature over %d" % len(entity), "sha-256"
 
-    def encrypt(self, entity: bytes, certificates: Sequence[bytes]) -> tuple[bytes, str]:
+    def encrypt(self, entity: bytes, certificates: Sequence[bytes], at: datetime) -> tuple[bytes, str]:
         return b"|".join([*certificates, entity]), "enveloped-data"
 
 

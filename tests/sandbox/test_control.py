@@ -174,7 +174,7 @@ async def test_a_mailbox_shows_what_was_encrypted_for_its_citizen(playground: Pl
     assert (entry["address"], entry["demail_max_auth_level"]) == (CITIZEN, "HIGH")
     certificate = base64.b64decode(entry["certificates"][0])
     entity = build_entity("Geheim", None, (PartSource("a.txt", "text/plain", b"x"),), "b1")
-    encrypted = enveloped(encrypt(entity, [certificate]), "enveloped-data")
+    encrypted = enveloped(encrypt(entity, [certificate], at=datetime.now(UTC)), "authEnveloped-data")
     await playground.submit(CITIZEN, octets=make_draft(CITIZEN, options=SendOptions(), entity=encrypted))
     (item,) = await playground.mailbox_until(CITIZEN, 1)
     assert [base64.b64decode(p["content"]) for p in item["parts"]] == [b"Geheim", b"x"]
@@ -185,7 +185,8 @@ async def test_what_was_encrypted_for_another_stays_closed(playground: Playgroun
     answer = await playground.provider("/directory", address="max@sandbox.de-mail.de")
     certificate = base64.b64decode(answer.json()["items"][0]["certificates"][0])
     await playground.provider("/directory", address=CITIZEN)
-    encrypted = enveloped(encrypt(build_entity("Geheim", None, (), "b"), [certificate]), "enveloped-data")
+    sealed = encrypt(build_entity("Geheim", None, (), "b"), [certificate], at=datetime.now(UTC))
+    encrypted = enveloped(sealed, "authEnveloped-data")
     await playground.submit(CITIZEN, octets=make_draft(CITIZEN, options=SendOptions(), entity=encrypted))
     (item,) = await playground.mailbox_until(CITIZEN, 1)
     assert [p["content_type"] for p in item["parts"]] == ["application/pkcs7-mime"]

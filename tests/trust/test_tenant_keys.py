@@ -38,12 +38,13 @@ def test_sealer_signs_with_the_tenants_key_and_chain(
     verified = verify_detached(signature, ENTITY)
     assert micalg == "sha-256"
     assert verified.signers[0].certificate_der == holder.certificate_der
+    assert verified.signers[0].algorithm == "sha256/rsassa-pss"
     assert authority.certificate_der in verified.certificates
 
 
-def test_sealer_encrypts_for_everybody_named(signer_of: SignerOf) -> None:
+def test_sealer_encrypts_for_everybody_named(signer_of: SignerOf, now: datetime) -> None:
     holders = [signer_of("rsa-3072"), signer_of("p256")]
-    sealed, smime_type = SmimeSealer().encrypt(ENTITY, [holder.certificate_der for holder in holders])
+    sealed, smime_type = SmimeSealer().encrypt(ENTITY, [holder.certificate_der for holder in holders], now)
     assert smime_type == "authEnveloped-data"
     assert [decrypt(sealed, holder.key, holder.certificate_der) for holder in holders] == [ENTITY, ENTITY]
 

@@ -18,8 +18,11 @@ class Sealer(Protocol):
         """Detached CMS signature (DER) and its micalg, e.g. ``sha-256``. Raises ComposeFailed, KeyUnavailable."""
         ...
 
-    def encrypt(self, entity: bytes, certificates: Sequence[bytes]) -> tuple[bytes, str]:
-        """CMS (DER) and the smime-type, ``enveloped-data`` or ``authEnveloped-data``. Raises ComposeFailed."""
+    def encrypt(self, entity: bytes, certificates: Sequence[bytes], at: datetime) -> tuple[bytes, str]:
+        """CMS (DER) and the smime-type, ``enveloped-data`` or ``authEnveloped-data``. Raises ComposeFailed.
+
+        `at` is the moment for which the algorithm policy is asked.
+        """
         ...
 
 

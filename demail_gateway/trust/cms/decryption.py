@@ -45,14 +45,21 @@ _GCM_TAG_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A decrypted content, and how it was encrypted."""
+class EncryptionFacts:
+    """How a content was encrypted."""
 
-    content: bytes = field(repr=False)
     mechanisms: tuple[Mechanism, ...]
     """What it uses, to be held against a Policy."""
     is_authenticated: bool
     """False for EnvelopedData, which anybody can change on the way (EFAIL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A decrypted content."""
+
+    content: bytes = field(repr=False)
+    facts: EncryptionFacts
 
 
 def decrypt(der: bytes, key: PrivateKey, certificate_der: bytes) -> bytes:
@@ -74,7 +81,8 @@ def open_enveloped(der: bytes, key: PrivateKey, certificate_der: bytes) -> Opene
     names = RecipientNames.of(certificate_der)
     envelope, body, wrapped = read_cms(der, lambda kind, element: _addressed(*_read(kind, element), names))
     unlocked = unlock(envelope, wrapped, key)
-    return Opened(b"".join(unlocked.plaintext([body])), unlocked.mechanisms, envelope.cipher.is_authenticated)
+    facts = EncryptionFacts(unlocked.mechanisms, envelope.cipher.is_authenticated)
+    return Opened(b"".join(unlocked.plaintext([body])), facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +136,16 @@ class Unlocked:
         size, kept = 0, b""
         for chunk in chunks:
             size += len(chunk)
-            plain = kept + decryptor.update(chunk)
-            yield plain[:-block]
-            kept = plain[-block:]
+            if plain := decryptor.update(chunk):
+                yield kept
+                yield plain[:-block]
+                kept = plain[-block:]
         if not size or size % block:
             raise DecryptionFailed
-        plain = kept + decryptor.finalize()
-        fill = plain[-1]
-        if not 1 <= fill <= block or plain[-fill:] != bytes((fill,)) * fill:
+        fill = kept[-1]
+        if not 1 <= fill <= block or kept[-fill:] != bytes((fill,)) * fill:
             raise DecryptionFailed
-        yield plain[:-fill]
+        yield kept[:-fill]
 
 
 def unlock(envelope: Envelope, wrapped: Wrapped | None, key: PrivateKey) -> Unlocked:

@@ -51,6 +51,19 @@ def oid(dotted: str) -> bytes:
     return tlv(OID, b"".join(_base128(arc) for arc in (first * 40 + second, *rest)))
 
 
+def around(size: int, *levels: tuple[int, bytes, bytes]) -> tuple[bytes, bytes]:
+    """What stands before and behind contents of `size` octets that are not at hand.
+
+    A level is the tag of an element, and what it holds before and behind the level (or the contents) inside it; the
+    innermost comes first.
+    """
+    front, back = b"", b""
+    for tag, before, behind in levels:
+        whole = len(before) + len(front) + size + len(back) + len(behind)
+        front, back = header(tag, whole) + before + front, back + behind
+    return front, back
+
+
 def set_of(elements: Iterable[bytes]) -> bytes:
     """SET OF: the elements in ascending order of their octets (X.690 §11.6)."""
     return tlv(SET, *sorted(elements))

@@ -20,7 +20,7 @@ from demail_gateway.trust.cms.der import (
     CONTEXT_CONSTRUCTED,
     OCTET_STRING,
     SEQUENCE,
-    header,
+    around,
     integer,
     set_of,
     tlv,
@@ -113,9 +113,9 @@ def _gcm(key: bytes, size: int, infos: list[bytes]) -> _Frame:
     def finish() -> bytes:
         return encryptor.finalize() + tlv(OCTET_STRING, encryptor.tag)
 
-    tag_size = len(tlv(OCTET_STRING, bytes(_GCM_TAG_BYTES)))
+    tag = tlv(OCTET_STRING, bytes(_GCM_TAG_BYTES))
     head = (AUTH_ENVELOPED_DATA, integer(0) + set_of(infos))
-    return _Frame(_front(*head, ContentCipher.AES_256_GCM, parameters, size, tag_size), encryptor.update, finish)
+    return _Frame(_front(*head, ContentCipher.AES_256_GCM, parameters, size, tag), encryptor.update, finish)
 
 
 def _cbc(key: bytes, size: int, infos: list[bytes]) -> _Frame:
@@ -128,18 +128,19 @@ def _cbc(key: bytes, size: int, infos: list[bytes]) -> _Frame:
 
     is_plain_transport = all(info[0] == SEQUENCE for info in infos)
     head = (ENVELOPED_DATA, integer(0 if is_plain_transport else 2) + set_of(infos))
-    front = _front(*head, ContentCipher.AES_256_CBC, tlv(OCTET_STRING, iv), size + fill, 0)
+    front = _front(*head, ContentCipher.AES_256_CBC, tlv(OCTET_STRING, iv), size + fill, b"")
     return _Frame(front, encryptor.update, finish)
 
 
 def _front(
-    content_type: bytes, front: bytes, cipher: ContentCipher, parameters: bytes, body_size: int, rest_size: int
+    content_type: bytes, front: bytes, cipher: ContentCipher, parameters: bytes, body_size: int, rest: bytes
 ) -> bytes:
-    """ContentInfo up to its ciphertext of `body_size` octets, behind which `rest_size` octets follow."""
-    info = DATA + algorithm(CIPHER_OIDS[cipher], parameters) + header(CONTEXT, body_size)
-    inner = front + header(SEQUENCE, len(info) + body_size) + info
-    size = len(inner) + body_size + rest_size
-    sequence = header(SEQUENCE, size) + inner
-    explicit = header(CONTEXT_CONSTRUCTED, len(sequence) + body_size + rest_size) + sequence
-    whole = content_type + explicit
-    return header(SEQUENCE, len(whole) + body_size + rest_size) + whole
+    """ContentInfo up to its ciphertext of `body_size` octets, behind which something as long as `rest` follows."""
+    return around(
+        body_size,
+        (CONTEXT, b"", b""),
+        (SEQUENCE, DATA + algorithm(CIPHER_OIDS[cipher], parameters), b""),
+        (SEQUENCE, front, rest),
+        (CONTEXT_CONSTRUCTED, b"", b""),
+        (SEQUENCE, content_type, b""),
+    )[0]

@@ -34,6 +34,7 @@ from demail_gateway.trust.cms.der import (
     OCTET_STRING,
     SEQUENCE,
     SET,
+    around,
     header,
     integer,
     issuer_and_serial,
@@ -96,10 +97,42 @@ def sign_enveloping(
 ) -> bytes:
     """Like `sign_detached`, with the content inside (S/MIME ``smime-type=signed-data``)."""
     digest = hashlib.new(hash_name, content).digest()
+    front, back = sign_digest_enveloping(
+        digest,
+        len(content),
+        signer,
+        at=at,
+        hash_name=hash_name,
+        policy=policy,
+        timestamp=timestamp,
+        content_type=content_type,
+    )
+    return b"".join((front, content, back))
+
+
+def sign_digest_enveloping(
+    digest: bytes,
+    size_bytes: int,
+    signer: CertifiedSigner,
+    *,
+    at: datetime,
+    hash_name: HashName = HashName.SHA256,
+    policy: Policy = SMIME,
+    timestamp: Timestamp | None = None,
+    content_type: bytes = DATA,
+) -> tuple[bytes, bytes]:
+    """What stands before and behind a content of `size_bytes` whose digest is known; large ones are written between."""
     fixed = _template(signer.certificate_der, signer.chain, signer.scheme, hash_name, content_type)
     info = _signer_info(digest, signer, fixed, hash_name, at, policy, timestamp)
-    inside = tlv(CONTEXT_CONSTRUCTED, _octets(content))
-    return _content_info(fixed.front, tlv(SEQUENCE, content_type, inside), fixed.certificates, tlv(SET, info))
+    return around(
+        size_bytes,
+        (OCTET_STRING, b"", b""),
+        (CONTEXT_CONSTRUCTED, b"", b""),
+        (SEQUENCE, content_type, b""),
+        (SEQUENCE, fixed.front, fixed.certificates + tlv(SET, info)),
+        (CONTEXT_CONSTRUCTED, b"", b""),
+        (SEQUENCE, SIGNED_DATA, b""),
+    )
 
 
 def certs_only(certificates: Iterable[bytes]) -> bytes:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from hypothesis import strategies as st
 from demail_gateway.core.errors import CmsInvalid, ComposeFailed, DecryptionFailed
 from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.certificates import der_to_pem
-from demail_gateway.trust.cms import ContentCipher, RsaTransport, decrypt, der, encrypt
+from demail_gateway.trust.cms import ContentCipher, RsaTransport, decrypt, der
+from demail_gateway.trust.cms import encrypt as encrypt_at
 from demail_gateway.trust.cms.decryption import MAX_3DES_BYTES
 from demail_gateway.trust.keys import PrivateKey, SoftwareSigner
+from demail_gateway.trust.policy import SMIME_3
 from tests.harness.programs import program
 
 SignerOf = Callable[..., SoftwareSigner]
@@ -29,6 +32,9 @@ KINDS = ["rsa-3072", "p256", "p384", "p521", "brainpool-p256", "brainpool-p384"]
 CIPHERS = list(ContentCipher)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_cipher = pytest.mark.parametrize("cipher", CIPHERS)
+AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+encrypt = partial(encrypt_at, at=AT, policy=SMIME_3)
+"""With what TR-03116-4 no longer permits, so that both directions are tried for it, too."""
 
 
 @every_kind
