@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from demail_gateway.core.findings import Finding, finding
@@ -68,7 +69,7 @@ class OctetScan:
 
     @property
     def longest_line(self) -> int:
-        """Octets of the longest line, without CRLF; the last one need not have an end."""
+        """Octets of the longest line, without CRLF, if it is over 78; else less. The last one need not have an end."""
         return max(self._longest, self._line)
 
     def update(self, piece: bytes | memoryview) -> None:
@@ -82,16 +83,22 @@ class OctetScan:
         self._single += octets.count(b"\n")
         self._paired += octets.count(b"\r\n") + (self._seen_return and octets.startswith(b"\n"))
         self._seen_return = octets.endswith(b"\r")
-        first, *others = map(len, octets.split(b"\n"))
-        self._line += first
-        if others:
-            # a line that ended is longer by its CR
-            self._longest = max(self._longest, self._line - 1, max(others[:-1], default=0) - 1)
-            self._line = others[-1]
+        self._measure_lines(octets)
+
+    def _measure_lines(self, octets: bytes) -> None:
+        first, last = octets.find(b"\n"), octets.rfind(b"\n")
+        if first < 0:
+            self._line += len(octets)
+            return
+        # a line that ended is counted with its CR so far
+        self._longest = max(self._longest, self._line + first - 1)
+        lengths = (match.end() - match.start() - 2 for match in _LONG_LINE.finditer(octets, first, last))
+        self._longest = max(self._longest, max(lengths, default=0))
+        self._line = len(octets) - last - 1
 
 
 _AT_ONCE = 256 * 1024
-"""Bounds the list of lines that is made at a time."""
+_LONG_LINE = re.compile(rb"\n[^\n]{79,}")
 
 
 def _line_findings(longest: int, header: str) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from time import process_time
 
 import pytest
@@ -86,7 +87,7 @@ def test_size_of_the_windows_changes_nothing(start: bytes, rest: bytes, window_o
 
 
 @pytest.mark.parametrize("path", sorted((VECTORS / "messages").glob("*.eml")), ids=lambda path: path.stem)
-def test_vectors_have_the_same_answers(path) -> None:  # type: ignore[no-untyped-def]
+def test_vectors_have_the_same_answers(path: Path) -> None:
     octets = path.read_bytes()
     try:
         expected = read_message(octets)
@@ -156,7 +157,7 @@ class Endless:
     def __init__(self, beginning: bytes, line: bytes = LINE, end: bytes = b"") -> None:
         times = (SIZE_BYTES - len(beginning) - len(end)) // len(line)
         self.beginning, self.end, self.size_bytes = beginning, end, len(beginning) + times * len(line) + len(end)
-        self._line, self._block = line, line * (512 * 1024 // len(line) + 2)
+        self._line = line
 
     def read_at(self, start: int, size: int) -> bytes:
         found = self.beginning[start : start + size]
@@ -165,7 +166,7 @@ class Endless:
             first = max(start, len(self.beginning))
             shift = (first - len(self.beginning)) % len(self._line)
             wanted = min(start + size, inner_end) - first
-            found += self._block[shift : shift + wanted]
+            found += (self._line * (wanted // len(self._line) + 2))[shift : shift + wanted]
         return found + self.end[max(0, start - inner_end) : max(0, start + size - inner_end)]
 
     def read(self) -> LargeMessage:
@@ -225,7 +226,7 @@ def test_hostile_messages_take_little_memory_and_linear_time(beginning: bytes, l
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 4 * FEW_BYTES
-    assert process_time() - before < 20
+    assert process_time() - before < 10
 
 
 def test_a_sealed_message_of_any_size_holds() -> None:
