@@ -342,6 +342,55 @@ class ConnectionList(AnswerBody):
     next_cursor: str | None
 
 
+class QueueDocument(AnswerBody):
+    """A tenant's work list in numbers."""
+
+    tenant_id: str = Field(examples=[f"ten_{EXAMPLE}"])
+    tenant: str = Field(description="Slug")
+    due: int = Field(description="Work whose time has come and that nobody has taken")
+    leased: int = Field(description="Work that a worker has taken")
+    held: int = Field(description="Copies whose back-off is used up: a person releases them or gives them up (SND-52)")
+    unsettled: int = Field(description="Copies of which nobody can say how their hand-over ended (SND-43)")
+    oldest_due_at: datetime | None
+    waiting_since: datetime | None = Field(description="Since when the first copy has waited for a person")
+
+
+class QueueList(AnswerBody):
+    items: list[QueueDocument]
+    next_cursor: str | None
+
+
+class WaitingCopyDocument(AnswerBody):
+    """A copy that a person has to decide about."""
+
+    id: str = Field(examples=[f"cpy_{EXAMPLE}"])
+    message_id: str
+    tenant_id: str
+    tenant: str = Field(description="Slug")
+    connection_id: str
+    reason: str = Field(examples=["unsettled", "held"])
+    since: datetime
+    attempts: int = Field(description="Hand-overs begun so far; `settle` names this number")
+    last_attempt_at: datetime | None
+    reply_code: str | None = Field(
+        description="Of the provider's last reply; its text may name people", examples=["451"]
+    )
+    next_look_up_at: datetime | None = Field(description="When the gateway itself asks again; null for `held`")
+
+
+class WaitingCopyList(AnswerBody):
+    items: list[WaitingCopyDocument]
+    next_cursor: str | None
+
+
+class DecidedDocument(AnswerBody):
+    id: str = Field(examples=[f"cpy_{EXAMPLE}"])
+    message_id: str
+    tenant_id: str
+    hand_over: str = Field(examples=["taken", "waiting", "failed"])
+    state: str = Field(description="Of the message", examples=["submitted"])
+
+
 class JournalEntry(AnswerBody):
     seq: int
     at: str

@@ -7,6 +7,7 @@ from typing import Any
 
 from demail_gateway.api.catalogue import CATALOGUE
 from demail_gateway.core.errors import Violation
+from demail_gateway.tenancy.naming import CONTROLS, SLUG_FORM
 
 MOST = 100
 """So many faults are told at most."""
@@ -42,7 +43,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "datetime_type": ("Das ist kein Zeitpunkt nach RFC 3339.", "This is no RFC 3339 date-time."),
     "timezone_aware": ("Dem Zeitpunkt fehlt die Zeitzone.", "The date-time lacks its time zone."),
     "moment_out_of_range": ("Dieser Zeitpunkt ist nicht darstellbar.", "This date-time cannot be represented."),
-    "control_characters": ("Unzulässige Steuerzeichen.", "Control characters are not allowed."),
+    "control_characters": CONTROLS,
+    "no_slug": SLUG_FORM,
     "not_an_id": ("Das ist keine Kennung dieser Art.", "This is no id of this kind."),
     "not_a_certificate": ("Erwartet wird ein Zertifikat in PEM.", "A certificate in PEM is expected."),
     "not_storable": ("Diese Angabe lässt sich nicht speichern.", "This value cannot be stored."),

@@ -9,11 +9,12 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from demail_gateway.api.fields import AccountId, AttachmentId, ConnectionId, Line, Name
+from demail_gateway.api.fields import AccountId, AttachmentId, ConnectionId, Line, Name, Slug
 from demail_gateway.core.options import OPTION_NAMES, PROFILES
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
 from demail_gateway.tenancy.client_authentication import EVERY_METHOD
 from demail_gateway.tenancy.lifecycle import PERMISSIONS, TenantState, TransitionReason
+from demail_gateway.tenancy.naming import TenantKind
 from demail_gateway.tenancy.scope import TENANT_SCOPES
 
 OptionName = Literal[
@@ -121,9 +122,9 @@ class SubmissionRequest(RequestBody):
 
 
 class TenantRequest(RequestBody):
-    slug: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    slug: Slug
     name: Name
-    kind: Literal["authority", "municipality", "other"]
+    kind: TenantKind
     public_body: bool
 
 
@@ -276,6 +277,13 @@ class ClientChanges(Changes):
     certificates: ClientCertificates = []
 
 
+class OperatorClientChanges(Changes):
+    name: Name = ""
+    active: bool = True
+    jwks: KeySetRequest | None = Field(default=None, description="All keys of the client; null removes them")
+    certificates: ClientCertificates = []
+
+
 class SenderRequest(RequestBody):
     """A row of the matrix client × address (GWT-30)."""
 
@@ -320,3 +328,28 @@ class ConnectionChanges(Changes):
     auth_level: AuthLevel = AuthLevel.NORMAL
     profile: Profile = {}
     active: bool = True
+
+
+Reason = Annotated[
+    Line, Field(min_length=1, max_length=500, description="Kept in the tenant's journal: name no people")
+]
+
+
+class SettleRequest(RequestBody):
+    """What somebody has found out about a copy's hand-overs so far."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"outcome": "taken", "attempts": 1, "reason": "Anbieter bestätigt am Telefon, Ticket 4711"}]
+        }
+    )
+
+    outcome: Literal["taken", "not-taken", "given-up"]
+    attempts: Annotated[int, Field(ge=0, le=2**31, description="As the list shows them")]
+    reason: Reason
+
+
+class ReleaseRequest(RequestBody):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Störung beim Anbieter behoben"}]})
+
+    reason: Reason

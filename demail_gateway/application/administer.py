@@ -19,6 +19,7 @@ from demail_gateway.core.options import OPTION_NAMES
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
 from demail_gateway.tenancy.identifiers import uuid7
 from demail_gateway.tenancy.lifecycle import TenantState, TransitionReason, check_transition, effects_after
+from demail_gateway.tenancy.naming import check_name, check_slug
 from demail_gateway.tenancy.scope import OperatorScope
 
 
@@ -36,7 +37,12 @@ class Administer:
     async def create_tenant(
         self, scope: OperatorScope, slug: str, name: str, kind: str, *, public_body: bool
     ) -> TenantRecord:
-        """A tenant at the first step, with every function off (GWT-13). Raises Conflict('slug-taken')."""
+        """A tenant at the first step, with every function off (GWT-13).
+
+        Raises Conflict('slug-taken'), RuleViolation (slug, name).
+        """
+        check_slug(slug)
+        check_name(name)
         now = self._clock()
         record = TenantRecord(
             id=self._id(),
@@ -64,6 +70,9 @@ class Administer:
 
         `policy` is merged (RFC 7396): a value of None removes the entry.
         """
+
+        if "name" in changes:
+            check_name(changes["name"])
 
         def merged(current: TenantRecord) -> Mapping[str, Any]:
             return {**changes, "policy": _merged(current.policy, changes["policy"])}
@@ -192,9 +201,10 @@ class Administer:
         """Adds a connection.
 
         Raises:
-            RuleViolation: the profile cannot be used.
+            RuleViolation: the name or the profile cannot be used.
             Conflict: ``connection-name-taken``; ``connection-not-for-tests`` in a test installation (GWT-25).
         """
+        check_name(name)
         self._check_profile(profile)
         connection = Connection(self._id(), name, auth_level, profile, True, self._clock())
         return await self._administration.create_connection(scope, connection)
@@ -207,8 +217,10 @@ class Administer:
     ) -> Connection:
         """Changes name, auth_level, profile (merged, RFC 7396) or active, at once for new submissions.
 
-        Raises NotFound, RuleViolation (profile), Conflict as `create_connection`.
+        Raises NotFound, RuleViolation (name, profile), Conflict as `create_connection`.
         """
+        if "name" in changes:
+            check_name(changes["name"])
 
         def merged(current: Connection) -> Mapping[str, Any]:
             profile = _merged(current.profile, changes["profile"])

@@ -20,6 +20,7 @@ from demail_gateway.tenancy.client_authentication import (
 )
 from demail_gateway.tenancy.credentials import SECRET_OCTETS, secret_digest, secret_text
 from demail_gateway.tenancy.identifiers import uuid7
+from demail_gateway.tenancy.naming import check_name
 from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope, Scope
 
 
@@ -68,7 +69,7 @@ class Register:
 
         Raises:
             NotFound: the tenant.
-            RuleViolation, CertificateMalformed: unusable keys, or none although secrets are not permitted.
+            RuleViolation, CertificateMalformed: unusable name or keys, or none although secrets are not permitted.
         """
         policy = (await self._administration.tenant(scope, tenant_id)).policy
         methods = read_methods(policy[POLICY_ENTRY]) if POLICY_ENTRY in policy else self._methods
@@ -95,9 +96,11 @@ class Register:
 
         Raises:
             NotFound
-            RuleViolation, CertificateMalformed: unusable keys.
+            RuleViolation, CertificateMalformed: unusable name or keys.
         """
         read = dict(changes)
+        if "name" in read:
+            check_name(read["name"])
         if read.get("jwks") is not None:
             read["jwks"] = read_key_set(read["jwks"])
         if "certificates" in read:
@@ -113,6 +116,7 @@ class Register:
         keys: ClientKeys,
         methods: frozenset[ClientAuthentication],
     ) -> NewClient:
+        check_name(name)
         jwks = None if keys.jwks is None else read_key_set(keys.jwks)
         certificates = self._certificates(keys.certificates)
         secret = None

@@ -15,6 +15,7 @@ from demail_gateway.application.ports.surroundings import Randomness
 from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
 from demail_gateway.application.register import Register
+from demail_gateway.application.settle import Settle
 from demail_gateway.application.submit import Submit
 
 
@@ -42,6 +43,7 @@ class Services:
     administer: Administer
     register: Register
     certify: Certify
+    queues: Settle
     randomness: Randomness
     probes: Mapping[str, Probe]
     """``database``, ``keys`` (needed); ``redis``, ``queue``, ``provider <name>`` (not needed)."""

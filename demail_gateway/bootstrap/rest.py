@@ -22,6 +22,7 @@ from demail_gateway.application.read import Read
 from demail_gateway.application.register import Register
 from demail_gateway.application.scan import ScanOutbound
 from demail_gateway.application.services import Probe, Services
+from demail_gateway.application.settle import Settle
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
 from demail_gateway.bootstrap.parts import (
@@ -43,6 +44,7 @@ from demail_gateway.storage.administration import PostgresAdministration
 from demail_gateway.storage.answers import PostgresAnswers
 from demail_gateway.storage.clients import PostgresClients
 from demail_gateway.storage.installation import PostgresInstallation
+from demail_gateway.storage.queues import PostgresQueues
 from demail_gateway.storage.reading import PostgresReading
 from demail_gateway.storage.submissions import PostgresSubmissions
 from demail_gateway.storage.sweeping import PostgresSweeping
@@ -109,6 +111,7 @@ def _services(
         administer=Administer(administration, profile_check(settings), utc_now, os.urandom),
         register=Register(administration, read_pinned_certificate, settings.client_methods, utc_now, os.urandom),
         certify=Certify(administration, SoftwareWorkshop(), utc_now, os.urandom),
+        queues=Settle(PostgresQueues(engine, clocks=known.clocks), utc_now, wake_ups),
         randomness=os.urandom,
         probes=_probes(installation, PostgresSweeping(engine), wakes, signer),
     )

@@ -20,6 +20,7 @@ from demail_gateway.application.prove import Prove
 from demail_gateway.application.read import Read
 from demail_gateway.application.register import Register
 from demail_gateway.application.services import Services
+from demail_gateway.application.settle import Settle
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
 from demail_gateway.observability.metrics import Metrics
@@ -30,6 +31,7 @@ from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.engine import Engine
 from demail_gateway.storage.envelope import MasterKey, MasterKeys
 from demail_gateway.storage.installation import PostgresInstallation
+from demail_gateway.storage.queues import PostgresQueues
 from demail_gateway.storage.reading import PostgresReading
 from demail_gateway.storage.submissions import PostgresSubmissions
 from demail_gateway.storage.sweeping import PostgresSweeping
@@ -136,6 +138,7 @@ class StoredGateway(ApiClient):
             administer=Administer(administration, check_profile, clock, os.urandom),
             register=Register(administration, read_pinned_certificate, EVERY_METHOD, clock, os.urandom),
             certify=Certify(administration, SoftwareWorkshop(), clock, os.urandom),
+            queues=Settle(PostgresQueues(engine), clock, wake_ups),
             randomness=os.urandom,
             probes={},
         )

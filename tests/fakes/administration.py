@@ -129,12 +129,12 @@ class MemoryAdministration:
         self._world.changed("client.created", format_id(Prefix.CLIENT, client.id), client.tenant_id, {})
         return client
 
-    async def clients(self, scope: OperatorScope, tenant_id: UUID) -> tuple[ClientSummary, ...]:
+    async def clients(self, scope: OperatorScope, tenant_id: UUID | None) -> tuple[ClientSummary, ...]:
         self._world.call("clients")
         return tuple(each for each in self._world.clients.values() if each.tenant_id == tenant_id)
 
     async def change_client(
-        self, scope: OperatorScope, tenant_id: UUID, client_id: UUID, changes: Mapping[str, Any], now: datetime
+        self, scope: OperatorScope, tenant_id: UUID | None, client_id: UUID, changes: Mapping[str, Any], now: datetime
     ) -> ClientSummary:
         self._world.call("change_client")
         current = self._world.clients.get(client_id)

@@ -27,6 +27,7 @@ from demail_gateway.application.read import Read
 from demail_gateway.application.register import Register
 from demail_gateway.application.scan import ScanOutbound
 from demail_gateway.application.services import Probe, Services
+from demail_gateway.application.settle import Settle
 from demail_gateway.application.submit import Submit
 from demail_gateway.application.wake import WakeUps
 from demail_gateway.core.errors import Conflict, RuleViolation, Violation
@@ -42,6 +43,7 @@ from demail_gateway.tenancy.scope import TENANT_SCOPES, Scope
 from demail_gateway.trust.client_certificates import read_pinned_certificate
 from tests.fakes.administration import MemoryAdministration, MemoryInstallation
 from tests.fakes.api_client import ApiClient, Kit
+from tests.fakes.queues import MemoryQueues
 from tests.fakes.reading import MemoryReading
 from tests.fakes.sending import MemoryAnswers, MemoryClients, MemorySubmissions
 from tests.fakes.world import World
@@ -271,6 +273,7 @@ class Gateway(ApiClient):
             administer=Administer(administration, check_profile, time, dice),
             register=Register(administration, read_pinned_certificate, self.methods, time, dice),
             certify=Certify(administration, LabelWorkshop(), time, dice),
+            queues=Settle(MemoryQueues(world), time, wake_ups),
             randomness=dice,
             probes=self.probes,
         )

@@ -21,9 +21,12 @@ from demail_gateway.application.ports.administration import (
 from demail_gateway.application.ports.answers import IdempotencyKey, StoredAnswer
 from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.ports.page import Page
+from demail_gateway.application.ports.queues import WaitingCopy
 from demail_gateway.application.ports.reading import EventView, EvidenceView, MessageView
 from demail_gateway.application.ports.submissions import NewMessage, UploadFacts
+from demail_gateway.core.decision import Undecided
 from demail_gateway.core.errors import CursorInvalid
+from demail_gateway.core.vocabulary import HandOver, MessageState
 from demail_gateway.tenancy.identifiers import uuid7
 
 T = TypeVar("T")
@@ -70,6 +73,17 @@ class KeptAnswer:
 
 
 @dataclass
+class StandingStill:
+    copy: WaitingCopy
+    undecided: Undecided
+    state: MessageState = MessageState.SUBMITTING
+
+    @property
+    def waits(self) -> bool:
+        return self.undecided.held or self.undecided.hand_over is HandOver.UNCERTAIN
+
+
+@dataclass
 class World:
     """Everything there is; the fakes are views of it."""
 
@@ -97,6 +111,8 @@ class World:
     answers: dict[tuple[Owner, UUID, str], KeptAnswer] = field(default_factory=dict)
     journal: list[dict[str, Any]] = field(default_factory=list)
     woken: list[UUID] = field(default_factory=list)
+    standing_still: dict[UUID, StandingStill] = field(default_factory=dict)
+    """By copy: what waits, or has waited, for a person."""
     courts: frozenset[str] = frozenset()
     used: dict[UUID, dict[str, int]] = field(default_factory=dict)
     """Quota used, by account."""

@@ -1,4 +1,4 @@
-"""Operator: clients of a tenant, the matrix client × address × options (GWT-30), and S/MIME keys."""
+"""Operator: its own clients and those of tenants, the matrix client × address × options (GWT-30), and S/MIME keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,14 @@ from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import OPERATOR
 from demail_gateway.api.requests import read_json
 from demail_gateway.api.requests import services_of as services
-from demail_gateway.api.schemas import CertificateRequest, ClientChanges, ClientRequest, KeyRequest, SenderRequest
+from demail_gateway.api.schemas import (
+    CertificateRequest,
+    ClientChanges,
+    ClientRequest,
+    KeyRequest,
+    OperatorClientChanges,
+    SenderRequest,
+)
 from demail_gateway.application.ports.administration import ClientSummary, KeyRecord
 from demail_gateway.application.ports.answers import StoredAnswer
 from demail_gateway.application.register import ClientKeys
@@ -92,12 +99,38 @@ async def change_client(request: Request, scope: Operator, tenant_id: str, clien
     (GWT-40). `jwks` and `certificates` are given as a whole."""
     tenant, client = id_in_path(Prefix.TENANT, tenant_id), id_in_path(Prefix.CLIENT, client_id)
     body = await read_json(request, ClientChanges)
-    changes = body.changes()
+    changes = _changes(body)
     if "scopes" in changes:
         changes["scopes"] = frozenset(Scope(name) for name in body.scopes)
-    if body.jwks is not None:
-        changes["jwks"] = body.jwks.model_dump()
     return render.json_response(_client(await services(request).register.change_client(scope, tenant, client, changes)))
+
+
+@router.get("/clients", summary="The operator's clients", responses={200: {"model": ClientList}})
+async def list_operator_clients(
+    request: Request, scope: Operator, limit: Limit = LIMIT, cursor: Cursor | None = None
+) -> Response:
+    """They are made at the command line alone (`demail-gateway client create`)."""
+    return page_response(request, await services(request).register.clients(scope, None), _client, limit, cursor)
+
+
+@router.get("/clients/{client_id}", summary="One client of the operator", responses={200: {"model": ClientDocument}})
+async def read_operator_client(request: Request, scope: Operator, client_id: str) -> Response:
+    client = id_in_path(Prefix.CLIENT, client_id)
+    return render.json_response(_client(only(await services(request).register.clients(scope, None), client)))
+
+
+@router.patch(
+    "/clients/{client_id}",
+    summary="Change name or keys of a client of the operator, stop or start it",
+    responses={200: {"model": ClientDocument}},
+    openapi_extra={"x-impact": "write"},
+)
+@takes(OperatorClientChanges)
+async def change_operator_client(request: Request, scope: Operator, client_id: str) -> Response:
+    """A stopped client's tokens end at once. Whoever stops the last one goes on at the command line."""
+    client = id_in_path(Prefix.CLIENT, client_id)
+    changes = _changes(await read_json(request, OperatorClientChanges))
+    return render.json_response(_client(await services(request).register.change_client(scope, None, client, changes)))
 
 
 @router.get("/tenants/{tenant_id}/senders", summary="The sender matrix", responses={200: {"model": SenderList}})
@@ -182,6 +215,13 @@ async def install_certificate(request: Request, scope: Operator, tenant_id: str,
     body = await read_json(request, CertificateRequest)
     record = await services(request).certify.install(scope, tenant, key, body.certificate, body.chain)
     return render.json_response(_key(record))
+
+
+def _changes(body: ClientChanges | OperatorClientChanges) -> dict[str, Any]:
+    changes = body.changes()
+    if body.jwks is not None:
+        changes["jwks"] = body.jwks.model_dump()
+    return changes
 
 
 def _client(summary: ClientSummary) -> dict[str, Any]:
