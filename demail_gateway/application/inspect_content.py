@@ -5,8 +5,8 @@ A De-Mail is protected by its providers' seal; what its writer signed himself is
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from demail_gateway.core.checks import Check, Outcome, worst
@@ -15,11 +15,34 @@ from demail_gateway.core.header import Octets
 from demail_gateway.core.mime import Part, read_parts
 from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict, Judge
 
-CmsSigners = Callable[[bytes, bytes | None], tuple[tuple[bytes, ...], tuple[bytes, ...]]]
-"""CMS signature and its content (None: it lies inside) → certificates (DER) of all signers, all that came along.
 
-Raises CmsInvalid unless every signature holds.
-"""
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A timestamp over a signature whose own signature holds (RFC 3161)."""
+
+    time: datetime
+    certificate: bytes
+    certificates: tuple[bytes, ...]
+    """All that came along, for its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSigners:
+    """A CMS signature, every part of which holds."""
+
+    signers: tuple[bytes, ...]
+    """Certificates (DER)."""
+    certificates: tuple[bytes, ...]
+    """All that came along, for their paths."""
+    findings: tuple[str, ...] = ()
+    """What the algorithm policy says against it at the moment, e.g. ``signature-algorithm-outdated``."""
+    stamps: tuple[Stamp | None, ...] = ()
+    """Timestamps; None for one that does not hold."""
+
+
+CmsSigners = Callable[[bytes, bytes | None, datetime], ContentSigners]
+"""CMS signature, its content (None: it lies inside), moment for the policy. Raises CmsInvalid unless every signature
+holds."""
 JudgeWith = Callable[[tuple[bytes, ...], tuple[bytes, ...]], Judge]
 
 _NAME, _SOURCE = "content.signature", "RFC 8551 §3.5; SND-92"
@@ -30,22 +53,43 @@ _ENVELOPES = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 def content_signature(
     message: Octets, cms_signers: CmsSigners, judge: Judge, judge_with: JudgeWith, at: datetime
 ) -> tuple[Check, ...]:
-    """The check, or nothing where the message carries no such signature.
+    """The checks, or nothing where the message carries no such signature.
 
-    Failed: the signature does not hold, or a signer's certificate was not valid at `at`. Indeterminate: it leads to
-    no anchor of ours, as those of most users do, or its status is not known.
+    Signature failed: it does not hold, or a signer's certificate was not valid at `at`; indeterminate: it leads to
+    no anchor of ours, as those of most users do, or its status is not known. Algorithms failed: TR-03116-4 no longer
+    permitted one at `at`. Timestamps are judged like signatures.
     """
     found = _signed(read_parts(message.header, message.body))
     if found is None:
         return ()
     try:
-        signers, certificates = cms_signers(*found)
+        signed = cms_signers(*found, at)
     except CmsInvalid:
         return (Check(_NAME, Outcome.FAILED, "signature-mismatch", _SOURCE),)
-    more = judge_with(certificates, ())
-    outcomes = [_judged(signer, judge, more, at) for signer in signers]
+    more = judge_with(signed.certificates, ())
+    outcomes = [_judged(signer, judge, more, at) for signer in signed.signers]
+    stamps = [_stamp(stamp, judge, judge_with, at) for stamp in signed.stamps]
+    return (_check(_NAME, outcomes, _SOURCE), algorithm_check("content.algorithms", signed), *stamps)
+
+
+def algorithm_check(name: str, signed: ContentSigners) -> Check:
+    """Whether every algorithm of a signature was permitted at the moment."""
+    outcome = Outcome.FAILED if signed.findings else Outcome.PASSED
+    return Check(name, outcome, ", ".join(signed.findings), "TR-03116-4 chapter 4")
+
+
+def _check(name: str, outcomes: Sequence[tuple[Outcome, str]], source: str) -> Check:
     details = sorted({detail for _, detail in outcomes if detail})
-    return (Check(_NAME, worst(outcome for outcome, _ in outcomes), ", ".join(details), _SOURCE),)
+    return Check(name, worst(outcome for outcome, _ in outcomes), ", ".join(details), source)
+
+
+def _stamp(stamp: Stamp | None, judge: Judge, judge_with: JudgeWith, at: datetime) -> Check:
+    """One timestamp. It may prove a moment up to `at`, when the message had arrived, and its certificate then."""
+    source = "RFC 3161; ETSI EN 319 122-1"
+    if stamp is None or stamp.time > at:
+        return Check("content.timestamp", Outcome.FAILED, "timestamp-mismatch", source)
+    outcome, detail = _judged(stamp.certificate, judge, judge_with(stamp.certificates, ()), stamp.time)
+    return Check("content.timestamp", outcome, detail, source)
 
 
 def _signed(parts: tuple[Part, ...]) -> tuple[bytes, bytes | None] | None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from demail_gateway.application.inspect import Inspection, Kind, Tools, inspect_message
+from demail_gateway.application.inspect_content import algorithm_check
 from demail_gateway.application.inspect_journal import inspect_journal, is_journal
 from demail_gateway.application.inspect_proofs import Package, inspect_proofs, proof_was_requested
 from demail_gateway.core.checks import Check, Outcome, worst
@@ -126,16 +127,18 @@ def _unpacked(octets: bytes) -> dict[str, bytes]:
 def _signature(package: Package) -> tuple[Check, ...]:
     """Detached CMS signature of the installation over the manifest, and its certificate at the moment of making."""
     signature, manifest = package.members.get(SIGNATURE), package.members[MANIFEST]
+    at = package.at or package.manifest.created_at
     if signature is None:
         return (Check("package.signature", Outcome.FAILED, "fehlt", _SOURCE),)
     try:
-        signers, _ = package.tools.cms_signers(signature, manifest)
+        signed = package.tools.cms_signers(signature, manifest, at)
     except CmsInvalid:
         return (Check("package.signature", Outcome.FAILED, "stimmt nicht", _SOURCE),)
-    if len(signers) != 1:
+    if len(signed.signers) != 1:
         return (Check("package.signature", Outcome.FAILED, "nicht von einem Unterzeichner", _SOURCE),)
     passed = Check("package.signature", Outcome.PASSED, "", _SOURCE)
-    return (passed, _signer(package.tools, signers[0], package.at or package.manifest.created_at))
+    algorithms = algorithm_check("package.algorithms", signed)
+    return (passed, algorithms, _signer(package.tools, signed.signers[0], at))
 
 
 def _signer(tools: Tools, certificate: bytes, at: datetime) -> Check:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import chain
 
 from demail_gateway.application.inspect import Tools
+from demail_gateway.application.inspect_content import ContentSigners, Stamp
+from demail_gateway.core.errors import CmsInvalid
 from demail_gateway.core.primitives import Judge
 from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_pem_bundle
 from demail_gateway.trust.cms import verify_detached, verify_enveloping
+from demail_gateway.trust.cms.timestamps import read_token
 from demail_gateway.trust.crls import read_crls
 from demail_gateway.trust.keys import generate_key, to_pkcs8
 from demail_gateway.trust.paths import PathJudge
+from demail_gateway.trust.policy import SMIME
 from demail_gateway.trust.verifier import CryptographyVerifier
 from demail_gateway.trust.xmldsig import LxmlSignatures
 
@@ -52,7 +57,21 @@ def fingerprint_of(certificate_pem: bytes) -> str:
     return fingerprint(pem_to_der(certificate_pem))
 
 
-def cms_signers(signature: bytes, content: bytes | None) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+def cms_signers(signature: bytes, content: bytes | None, at: datetime) -> ContentSigners:
     """As `inspect_content.CmsSigners`. Raises CmsInvalid."""
     found = verify_enveloping(signature)[0] if content is None else verify_detached(signature, content)
-    return tuple(signer.certificate_der for signer in found.signers), found.certificates
+    mechanisms = tuple(chain.from_iterable(signer.mechanisms for signer in found.signers))
+    return ContentSigners(
+        signers=tuple(signer.certificate_der for signer in found.signers),
+        certificates=found.certificates,
+        findings=tuple(dict.fromkeys(finding.code for finding in SMIME.findings(mechanisms, at))),
+        stamps=tuple(_stamp(token, signer.signature) for signer in found.signers for token in signer.timestamps),
+    )
+
+
+def _stamp(token: bytes, signature: bytes) -> Stamp | None:
+    try:
+        read = read_token(token, signature)
+    except CmsInvalid:
+        return None
+    return Stamp(read.time, read.certificate_der, read.certificates)
