@@ -15,6 +15,7 @@ import typer
 from demail_gateway.core.errors import RuleViolation
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.settings import load_settings
+from demail_gateway.tenancy.naming import TenantKind
 from demail_gateway.tenancy.scope import Scope
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ Ask = Callable[["CommandLineAdministration"], Awaitable[Any]]
 TenantScopeName = StrEnum("TenantScopeName", [(s.name, s.value) for s in Scope if s is not Scope.OPERATOR])  # type: ignore[misc]
 
 
-class Kind(StrEnum):
-    """What a tenant is."""
-
-    AUTHORITY = "authority"
-    MUNICIPALITY = "municipality"
-    OTHER = "other"
-
-
 class Algorithm(StrEnum):
     """Of a tenant's S/MIME key."""
 
@@ -52,25 +45,25 @@ class Algorithm(StrEnum):
 @tenant_app.command("list")
 def list_tenants(as_json: AsJson = False) -> None:
     """Alle Mandanten mit Kürzel, Name, Zustand."""
-    _answer(lambda admin: admin.tenants(), as_json=as_json)
+    answer(lambda admin: admin.tenants(), as_json=as_json)
 
 
 @tenant_app.command("create")
 def create_tenant(
     slug: str,
     name: str,
-    kind: Annotated[Kind, typer.Option(help="Art der Stelle.")] = Kind.MUNICIPALITY,
+    kind: Annotated[TenantKind, typer.Option(help="Art der Stelle.")] = TenantKind.MUNICIPALITY,
     public_body: Annotated[bool, typer.Option(help="Öffentliche Stelle.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Legt einen Mandanten an (Zustand interested)."""
-    _answer(lambda admin: admin.create_tenant(slug, name, kind, public_body=public_body), as_json=as_json)
+    answer(lambda admin: admin.create_tenant(slug, name, kind, public_body=public_body), as_json=as_json)
 
 
 @tenant_app.command("show")
 def show_tenant(tenant: str, as_json: AsJson = False) -> None:
     """Ein Mandant mit Konten, Adressen, Clients, Schlüsseln."""
-    _answer(lambda admin: admin.show_tenant(tenant), as_json=as_json)
+    answer(lambda admin: admin.show_tenant(tenant), as_json=as_json)
 
 
 @client_app.command("create")
@@ -91,37 +84,46 @@ def create_client(
     keys = ClientKeys(
         None if jwks is None else _json_object(jwks, "--jwks"), _texts(certificate or [], "--certificate")
     )
-    _answer(lambda admin: admin.create_client(name, tenant, scope, keys), as_json=as_json)
+    answer(lambda admin: admin.create_client(name, tenant, scope, keys), as_json=as_json)
 
 
 @client_app.command("change")
 def change_client(
-    tenant: str,
     client: str,
+    tenant: Annotated[str | None, typer.Option(help="Kürzel oder Id; ohne: Betreiber-Client.")] = None,
+    name: Annotated[str | None, typer.Option(help="Neuer Name.")] = None,
     jwks: KeySetFile = None,
     certificate: CertificateFiles = None,
     active: Annotated[bool | None, typer.Option("--active/--stopped", help="Freigeben oder anhalten.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ersetzt alle Schlüssel oder alle Zertifikate eines Clients, hält ihn an oder gibt ihn frei."""
+    """Ersetzt alle Schlüssel oder alle Zertifikate eines Clients, hält ihn an oder gibt ihn frei.
+
+    Die Tokens eines angehaltenen Betreiber-Clients enden sofort, die eines Mandanten binnen 30 s.
+    """
     changes: dict[str, Any] = {} if active is None else {"active": active}
+    if name is not None:
+        changes["name"] = name
     if jwks is not None:
         changes["jwks"] = _json_object(jwks, "--jwks")
     if certificate:
         changes["certificates"] = _texts(certificate, "--certificate")
-    _answer(lambda admin: admin.change_client(tenant, client, changes), as_json=as_json)
+    answer(lambda admin: admin.change_client(tenant, client, changes), as_json=as_json)
 
 
 @client_app.command("list")
-def list_clients(tenant: str, as_json: AsJson = False) -> None:
-    """Die Clients eines Mandanten."""
-    _answer(lambda admin: admin.clients(tenant), as_json=as_json)
+def list_clients(
+    tenant: Annotated[str | None, typer.Argument(help="Kürzel oder Id; ohne: Betreiber-Clients.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Die Clients eines Mandanten, oder die des Betreibers."""
+    answer(lambda admin: admin.clients(tenant), as_json=as_json)
 
 
 @connection_app.command("list")
 def list_connections(as_json: AsJson = False) -> None:
     """Alle Anbieter-Verbindungen."""
-    _answer(lambda admin: admin.connections(), as_json=as_json)
+    answer(lambda admin: admin.connections(), as_json=as_json)
 
 
 @connection_app.command("create")
@@ -135,13 +137,13 @@ def create_connection(
 ) -> None:
     """Legt eine Anbieter-Verbindung an."""
     document = _json_object(profile, "PROFILE")
-    _answer(lambda admin: admin.create_connection(name, auth_level, document), as_json=as_json)
+    answer(lambda admin: admin.create_connection(name, auth_level, document), as_json=as_json)
 
 
 @key_app.command("list")
 def list_keys(tenant: str, as_json: AsJson = False) -> None:
     """Die S/MIME-Schlüssel eines Mandanten."""
-    _answer(lambda admin: admin.keys(tenant), as_json=as_json)
+    answer(lambda admin: admin.keys(tenant), as_json=as_json)
 
 
 @key_app.command("request")
@@ -152,7 +154,7 @@ def request_key(
     as_json: AsJson = False,
 ) -> None:
     """Erzeugt einen Schlüssel und gibt den Zertifikatsantrag (PKCS#10) aus."""
-    _answer(lambda admin: admin.request_key(tenant, algorithm, address), as_json=as_json)
+    answer(lambda admin: admin.request_key(tenant, algorithm, address), as_json=as_json)
 
 
 @key_app.command("install")
@@ -166,10 +168,11 @@ def install_key(
 ) -> None:
     """Setzt das ausgestellte Zertifikat ein; der Schlüssel wird der aktive."""
     pem = certificate.read_text(encoding="ascii", errors="replace")
-    _answer(lambda admin: admin.install_certificate(tenant, key, pem), as_json=as_json)
+    answer(lambda admin: admin.install_certificate(tenant, key, pem), as_json=as_json)
 
 
-def _answer(ask: Ask, *, as_json: bool) -> None:
+def answer(ask: Ask, *, as_json: bool) -> None:
+    """Prints what `ask` finds out; broken rules become lines on stderr and exit code 1."""
     from demail_gateway.bootstrap.command_line import administration
 
     settings = load_settings()

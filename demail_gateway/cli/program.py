@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from demail_gateway import __version__
 from demail_gateway.cli.administer import client_app, connection_app, key_app, tenant_app
+from demail_gateway.cli.queues import queue_app
 from demail_gateway.core.errors import DemailError
 from demail_gateway.settings import ConfigurationError
 
@@ -27,6 +28,7 @@ app.add_typer(tenant_app, name="tenant")
 app.add_typer(client_app, name="client")
 app.add_typer(connection_app, name="connection")
 app.add_typer(key_app, name="key")
+app.add_typer(queue_app, name="queue")
 
 
 def main() -> None:

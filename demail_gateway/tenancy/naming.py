@@ -1,4 +1,7 @@
-"""What tenants, clients and connections may be called, whoever names them: over REST or at the command line."""
+"""What tenants, clients and connections may be called, and what else operators write.
+
+The same over REST and at the command line.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ SLUG_FORM = (
     "A slug has 1 to 63 characters a–z, 0–9 and hyphen, with no hyphen at either end.",
 )
 NAME_CHARS = 200
+REASON_CHARS = 500
 CONTROLS = ("Unzulässige Steuerzeichen.", "Control characters are not allowed.")
 
 
@@ -38,12 +42,21 @@ def check_slug(slug: str) -> None:
 
 def check_name(name: str) -> None:
     """Raises RuleViolation: not one line of 1 to `NAME_CHARS` characters."""
-    if not name:
-        raise _violation("/name", "Mindestens 1 Zeichen.", "1 characters at least.")
-    if len(name) > NAME_CHARS:
-        raise _violation("/name", f"Höchstens {NAME_CHARS} Zeichen.", f"{NAME_CHARS} characters at most.")
-    if has_controls(name):
-        raise _violation("/name", *CONTROLS)
+    _check_line("/name", name, NAME_CHARS)
+
+
+def check_reason(reason: str) -> None:
+    """Why an operator decides something; raises RuleViolation: not one line of 1 to `REASON_CHARS` characters."""
+    _check_line("/reason", reason, REASON_CHARS)
+
+
+def _check_line(pointer: str, text: str, most: int) -> None:
+    if not text:
+        raise _violation(pointer, "Mindestens 1 Zeichen.", "1 characters at least.")
+    if len(text) > most:
+        raise _violation(pointer, f"Höchstens {most} Zeichen.", f"{most} characters at most.")
+    if has_controls(text):
+        raise _violation(pointer, *CONTROLS)
 
 
 def _violation(pointer: str, german: str, english: str) -> RuleViolation:
