@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -217,10 +218,12 @@ class Settings(BaseModel):
             raise ConfigurationError(missing)
 
 
-def entry_settings() -> Settings:
-    """The settings, for a program's start: faults go to stderr, one line each, and end it with code 1."""
+@contextmanager
+def entry_settings() -> Iterator[Settings]:
+    """The settings for the run of a program: faults, also those met later, go to stderr, one line each, and end it with
+    code 1."""
     try:
-        return load_settings()
+        yield load_settings()
     except ConfigurationError as error:
         raise SystemExit("\n".join(f"Konfiguration: {fault}" for fault in error.faults)) from None
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,10 +134,20 @@ def test_proxies_are_addresses_and_networks() -> None:
 def test_a_program_ends_with_one_line_per_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMAIL_API_PORT", "eighty")
     monkeypatch.setenv("DEMAIL_INBOUND_PORT", "99999")
-    with pytest.raises(SystemExit) as caught:
-        entry_settings()
+    with pytest.raises(SystemExit) as caught, entry_settings():
+        pass
     lines = str(caught.value).splitlines()
     assert [line.partition(":")[0] for line in lines] == ["Konfiguration", "Konfiguration"]
+
+
+@pytest.mark.parametrize("program", ["api", "inbound", "workers", "workers.periodic"])
+def test_a_program_that_lacks_a_setting_names_it_and_ends(program: str) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("DEMAIL_")}
+    command = [sys.executable, "-m", f"demail_gateway.{program}"]
+    ended = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "Konfiguration: DEMAIL_LOG_KEY: is not set" in ended.stderr.splitlines()
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("variable", ["DEMAIL_CLAMD", "DEMAIL_DATABSE_URL", "DEMAIL_API_PORT_FILE"])

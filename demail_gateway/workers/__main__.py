@@ -38,4 +38,5 @@ def run(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    run(entry_settings())
+    with entry_settings() as settings:
+        run(settings)

@@ -30,5 +30,5 @@ async def run(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(entry_settings()))
+    with entry_settings() as settings, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings))
