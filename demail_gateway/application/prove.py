@@ -8,7 +8,8 @@ Members of the ZIP file, all but the last two listed in the manifest:
 | `messages/<copy>.eml` | `message-submitted`: as handed over to the provider, byte for byte |
 | `evidence/<evidence>.eml` | `confirmation` or `notification`: as received, byte for byte |
 | `reports/<evidence>.json` | `verification-report`: made at arrival (GWT-91) |
-| `certificates/<sha256>.der`, `crls/<sha256>.crl` | `certificate`, `crl`: what the verification rests on |
+| `certificates/<sha256>.der` | `certificate`: what the verification rests on |
+| `crls/<sha256>.crl`, `ocsp/<sha256>.ocsp` | `crl`, `ocsp`: the status answers that it rests on |
 | `events.json`, `journal.json` | `events`, `journal` |
 | `manifest.json`, `manifest.json.p7s` | the list, and the installation's detached CMS signature over it |
 
@@ -31,12 +32,13 @@ from uuid import UUID
 from demail_gateway.application.ports.reading import EvidenceMaterial, EvidenceView, Reading
 from demail_gateway.application.ports.surroundings import Clock
 from demail_gateway.application.ports.trust import PackageSigner
-from demail_gateway.core.package import MANIFEST, SIGNATURE, Manifest, Role, entry_of, write_manifest
+from demail_gateway.core.package import MANIFEST, SIGNATURE, Manifest, Role, entry_of, status_role, write_manifest
 from demail_gateway.core.vocabulary import ConfirmationKind
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import TenantScope
 
 _CONFIRMATIONS = frozenset(map(str, ConfirmationKind))
+_FOLDERS = {Role.CRL: "crls", Role.OCSP: "ocsp"}
 _FIRST_ZIP_YEAR = 1980
 
 
@@ -78,8 +80,9 @@ def _members(material: EvidenceMaterial, signer: PackageSigner) -> Iterator[tupl
     # the installation's own certificate and its status too, so that the package's signature is judged offline
     for der in (*material.certificates, *signer.certificates):
         yield f"certificates/{hashlib.sha256(der).hexdigest()}.der", Role.CERTIFICATE, der
-    for der in (*material.crls, *signer.crls):
-        yield f"crls/{hashlib.sha256(der).hexdigest()}.crl", Role.CRL, der
+    for der in (*material.status_answers, *signer.status_answers):
+        role = status_role(der)
+        yield f"{_FOLDERS[role]}/{hashlib.sha256(der).hexdigest()}.{role}", role, der
     yield "events.json", Role.EVENTS, _json(material.events)
     yield "journal.json", Role.JOURNAL, _json(material.journal)
 

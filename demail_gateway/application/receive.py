@@ -4,21 +4,23 @@ Octets that a provider handed over are stored already; nothing here can lose the
 proof of a sent message or as an inbox entry. A proof that belongs to no sent message is an inbox entry, too, until a
 person assigns it (CO-16).
 
-A certificate's status may be unknown at first because no fresh revocation list is at hand. Then a proof is recorded as
-indeterminate, moves nothing, and is checked again; an inbox entry, which is recorded once, waits a little for the list.
+A certificate's status may be unknown at first because no fresh revocation list is at hand. Then the connection's OCSP
+responders are asked. What stays unknown makes a proof indeterminate: it moves nothing and is checked again; an inbox
+entry, which is recorded once, waits a little for the list.
 Every check, the first and a later one, judges for the moment of reception (IN-26): a certificate that ends meanwhile
-makes no proof worse. A list that was issued after the reception tells the status at the reception, too.
+makes no proof worse. A list or answer issued after the reception tells the status at the reception, too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from demail_gateway.application.ask_status import Gaps
 from demail_gateway.application.backoff import Backoff
 from demail_gateway.application.batch import Work, first_error
 from demail_gateway.application.inbox_entry import Entering, inbox_entry, unchecked_entry
@@ -34,6 +36,7 @@ from demail_gateway.application.remembered import Remembered
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.correlation import CorrelationKeys, correlate
 from demail_gateway.core.errors import DemailError, StoreUnavailable
+from demail_gateway.core.primitives import StatusGap
 from demail_gateway.tenancy.identifiers import uuid7
 
 T = TypeVar("T")
@@ -63,16 +66,21 @@ class Receive:
         arrivals: Arrivals,
         installation: Installation,
         tools_for: Callable[[Connection], Awaitable[Tools]],
+        ask_status: Callable[[Connection, Iterable[StatusGap]], Awaitable[bool]],
         scanner: Scanner,
         clock: Clock,
         randomness: Randomness,
         observe: Observe,
         policy: ReceivePolicy,
     ) -> None:
-        """`tools_for` gives verifier, XML signatures, judge (anchors, current lists) and trust list of a connection."""
+        """`tools_for` gives verifier, XML signatures, judge (anchors, current lists) and trust list of a connection;
+
+        `ask_status` looks for what these do not tell: True if tools asked for anew know more.
+        """
         self._arrivals = arrivals
         self._connection = Remembered(installation.connection, _KEEP_S)
         self._tools_for = tools_for
+        self._ask_status = ask_status
         self._scanner = scanner
         self._clock = clock
         self._randomness = randomness
@@ -137,7 +145,9 @@ class Receive:
         wait_s = self._policy.recheck.wait_s(lease.tries, 0.0)
         recheck_at = None if wait_s is None else now + timedelta(seconds=wait_s)
         recorded = Recording(self._id(now), now, arrival, recheck_at)
-        evidence = await _in_thread(evidence_of, matched, tools, arrival.received_at, recorded)
+        evidence = await self._checked(
+            arrival, tools, lambda known: evidence_of(matched, known, arrival.received_at, recorded)
+        )
         await self._arrivals.record_evidence(work.tenant_id, lease, evidence)
         self._report_evidence(work, lease, evidence)
 
@@ -147,7 +157,9 @@ class Receive:
         now = self._clock()
         scanned = await self._scanner.message(arrival.octets)
         recorded = Entering(self._id(now), now, scanned, finding)
-        entry = await _in_thread(inbox_entry, arrival, tools, arrival.received_at, recorded)
+        entry = await self._checked(
+            arrival, tools, lambda known: inbox_entry(arrival, known, arrival.received_at, recorded)
+        )
         undecided = entry.verification["outcome"] == Outcome.INDETERMINATE
         if undecided and lease.tries < self._policy.entry_waits:
             wait_s = self._policy.recheck.wait_s(lease.tries, 0.0) or 0.0
@@ -155,6 +167,15 @@ class Receive:
             return
         await self._arrivals.record_inbound(work.tenant_id, lease, entry)
         self._report_entry(work, lease, entry)
+
+    async def _checked(self, arrival: StoredArrival, tools: Tools, check: Callable[[Tools], T]) -> T:
+        """What `check` finds; once more where a responder could tell a status that was not known."""
+        gaps = Gaps(tools.judge)
+        found = await _in_thread(check, replace(tools, judge=gaps))
+        connection = await self._connection(arrival.connection_id)
+        if not gaps.found or not await self._ask_status(connection, gaps.found):
+            return found
+        return await _in_thread(check, await self._tools_for(connection))
 
     async def _failed(self, work: Work, lease: Lease, arrival: StoredArrival | None, error: Exception) -> None:
         """Later again; octets that fail again and again become an entry that says so.

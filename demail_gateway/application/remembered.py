@@ -30,3 +30,7 @@ class Remembered(Generic[K, V]):
             value = await self._fetch(key)
             self._known[key] = (now + self._keep_s, value)
             return value
+
+    def forget(self, key: K) -> None:
+        """The next who asks for the key gets a fresh value."""
+        self._known.pop(key, None)

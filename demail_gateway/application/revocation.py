@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from demail_gateway.application.ports.connections import Connection
-from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.installation import FetchedAnswer, Installation
 from demail_gateway.application.ports.surroundings import Clock, Observe
 from demail_gateway.core.errors import CertificateMalformed
 
@@ -19,18 +18,7 @@ _EARLIER = 0.2
 
 
 class RevocationSourceUnavailable(Exception):
-    """The list could not be fetched."""
-
-
-@dataclass(frozen=True, slots=True)
-class RevocationList:
-    """A list as read; its signature is checked where a certificate is judged by it."""
-
-    der: bytes
-    issuer_sha256: str
-    """SHA-256 over the issuer's name, lower-case hex."""
-    this_update: datetime
-    next_update: datetime | None
+    """No list or answer was to be had; the text is the reason, for the operator."""
 
 
 class RefreshRevocation:
@@ -44,7 +32,7 @@ class RefreshRevocation:
         self,
         installation: Installation,
         fetch: Callable[[str], Awaitable[bytes]],
-        read: Callable[[bytes], RevocationList],
+        read: Callable[[bytes], FetchedAnswer],
         clock: Clock,
         observe: Observe,
         *,
@@ -80,9 +68,7 @@ class RefreshRevocation:
         except (RevocationSourceUnavailable, CertificateMalformed) as error:
             self._observe("crl_unavailable", source=url, error=type(error).__name__)
             return min(_RETRY_S, self._longest_s)
-        await self._installation.store_crl(
-            fresh.issuer_sha256, url, fresh.der, fresh.this_update, fresh.next_update, now
-        )
+        await self._installation.store_status_answer(url, fresh, now)
         self._observe("crl_stored", source=url, octets=len(fresh.der))
         if fresh.next_update is None:
             return self._longest_s

@@ -53,7 +53,7 @@ from demail_gateway.trust.package_signer import InstallationSigner
 from demail_gateway.trust.workshop import SoftwareWorkshop
 from demail_gateway.waking.redis_waker import RedisWaker
 
-_CRL_EVERY_S = 10.0
+_ANSWERS_EVERY_S = 10.0
 """How old the installation's own status answers in a package may be beside what the scheduler has fetched."""
 
 
@@ -66,13 +66,13 @@ async def rest_services(settings: Settings, seen: Observing) -> AsyncIterator[Se
         KeyUnavailable, CertificateMalformed, OSError: the installation's key or certificate cannot be used.
     """
     settings.need("redis_url", "token_secret", "installation_key_file", "installation_certificate_file")
-    async with store(settings) as known, _crls(known) as crls:
+    async with store(settings) as known, _status_answers(known) as answers:
         outbound = provider(settings, seen.observe)
         wakes = waker(settings, seen.observe)
         wake_ups = WakeUps(wakes)
         scan = ScanOutbound(scanner(settings, seen.observe))
         try:
-            yield _services(settings, known, crls, wake_ups, wakes, outbound, scan)
+            yield _services(settings, known, answers, wake_ups, wakes, outbound, scan)
         finally:
             await wake_ups.settle()
             await wakes.close()
@@ -82,7 +82,7 @@ async def rest_services(settings: Settings, seen: Observing) -> AsyncIterator[Se
 def _services(
     settings: Settings,
     known: Store,
-    crls: CrlBox,
+    answers: AnswerBox,
     wake_ups: WakeUps,
     wakes: RedisWaker,
     outbound: SmtpProvider,
@@ -96,7 +96,7 @@ def _services(
     clients = PostgresClients(engine)
     url = settings.public_url
     issuer = TokenIssuer(secret_octets(settings.token_secret), url, f"{url}/v1", settings.token_lifetime_s)
-    signer = _signer(settings, crls)
+    signer = _signer(settings, answers)
 
     return Services(
         issue_token=IssueToken(clients, issuer, utc_now, os.urandom, settings.client_methods),
@@ -117,35 +117,35 @@ def _services(
     )
 
 
-def _signer(settings: Settings, crls: CrlBox) -> InstallationSigner:
+def _signer(settings: Settings, answers: AnswerBox) -> InstallationSigner:
     assert settings.installation_key_file is not None, "asked for by need()"
     assert settings.installation_certificate_file is not None, "asked for by need()"
     key_pem = settings.installation_key_file.read_bytes()
-    return InstallationSigner(key_pem, settings.installation_certificate_file.read_bytes(), crls.current)
+    return InstallationSigner(key_pem, settings.installation_certificate_file.read_bytes(), answers.current)
 
 
-class CrlBox:
-    """The revocation lists as last read from the database, for a signer that cannot wait for them."""
+class AnswerBox:
+    """The status answers as last read from the database, for a signer that cannot wait for them."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
-        self._lists: tuple[bytes, ...] = ()
+        self._answers: tuple[bytes, ...] = ()
 
     def current(self) -> tuple[bytes, ...]:
-        return self._lists
+        return self._answers
 
     async def keep(self) -> None:
         """Reads them again and again until cancelled."""
         while True:
-            # while the database is away the lists read before go on to serve
+            # while the database is away the answers read before go on to serve
             with contextlib.suppress(StoreUnavailable):
-                self._lists = await self._installation.crls()
-            await asyncio.sleep(_CRL_EVERY_S if self._lists else 1.0)
+                self._answers = tuple(each.der for each in await self._installation.status_answers())
+            await asyncio.sleep(_ANSWERS_EVERY_S if self._answers else 1.0)
 
 
 @asynccontextmanager
-async def _crls(known: Store) -> AsyncIterator[CrlBox]:
-    box = CrlBox(PostgresInstallation(known.engine, known.keys))
+async def _status_answers(known: Store) -> AsyncIterator[AnswerBox]:
+    box = AnswerBox(PostgresInstallation(known.engine, known.keys))
     keeping = asyncio.create_task(box.keep())
     try:
         yield box

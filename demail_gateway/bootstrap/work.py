@@ -23,9 +23,11 @@ from demail_gateway.application.revocation import RefreshRevocation
 from demail_gateway.application.worker_services import InboundServices, SchedulerServices, WorkerServices
 from demail_gateway.bootstrap.judging import ConnectionTools, is_below
 from demail_gateway.bootstrap.parts import Observing, Store, provider, scanner, store, utc_now, waker
+from demail_gateway.bootstrap.status import StatusAsker
 from demail_gateway.core.errors import CertificateMalformed, StoreUnavailable
 from demail_gateway.observability.heartbeat import beat
 from demail_gateway.providers.crl import CrlFetcher
+from demail_gateway.providers.ocsp import OcspPoster
 from demail_gateway.providers.peers import ProfilePeers
 from demail_gateway.providers.profile import parse_profile
 from demail_gateway.settings import Settings
@@ -50,6 +52,8 @@ async def worker_services(settings: Settings, seen: Observing) -> WorkerServices
     stack.push_async_callback(turns.close)
     outbound = provider(settings, seen.observe)
     stack.push_async_callback(outbound.close)
+    post = OcspPoster()
+    stack.push_async_callback(post.close)
     await _begin_beating(stack, settings.heartbeat_file)
     dispatches = PostgresDispatches(known.engine, known.keys, clocks=known.clocks, attempt_s=settings.attempt_s)
     installation = PostgresInstallation(known.engine, known.keys)
@@ -59,7 +63,7 @@ async def worker_services(settings: Settings, seen: Observing) -> WorkerServices
             dispatches, installation, outbound, SmimeSealer(), utc_now, os.urandom, seen.observe, policy
         ),
         WorkKind.RECONCILE: Reconcile(dispatches, installation, outbound, utc_now, seen.observe, policy),
-        WorkKind.RECEIVED: _receive(settings, known, installation, seen.observe),
+        WorkKind.RECEIVED: _receive(settings, known, installation, post, seen.observe),
     }
     drain = Drain(
         dispatches, handlers, utc_now, seen.observe, DrainPolicy(lease_s=settings.lease_s, worker=f"pid-{os.getpid()}")
@@ -160,14 +164,18 @@ class _Anchors:
                 self._known.add(der)
 
 
-def _receive(settings: Settings, known: Store, installation: Installation, observe: Observe) -> Receive:
+def _receive(
+    settings: Settings, known: Store, installation: Installation, post: OcspPoster, observe: Observe
+) -> Receive:
     arrivals = PostgresArrivals(known.engine, known.keys, clocks=known.clocks)
     recheck = Backoff(settings.settle_first_s, settings.retry_longest_s, 7 * 86400.0)
     policy = ReceivePolicy(recheck=recheck)
+    tools = ConnectionTools(installation)
     return Receive(
         arrivals,
         installation,
-        ConnectionTools(installation),
+        tools,
+        StatusAsker(installation, tools, post, observe),
         scanner(settings, observe),
         utc_now,
         os.urandom,

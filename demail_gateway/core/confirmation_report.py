@@ -81,4 +81,4 @@ class ConfirmationReport:
     concerns: Address | None = field(repr=False)
     """The recipient of the sent copy to whose row it belongs; differs from `recipient` after a Nachsendung."""
     validation: Mapping[str, tuple[bytes, ...]] = field(repr=False)
-    """``certificates`` and ``crls`` (DER) that the verdict rests on (GWT-90, LAW-62)."""
+    """``certificates`` and ``status_answers`` (DER) that the verdict rests on (GWT-90, LAW-62)."""

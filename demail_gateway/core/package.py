@@ -47,6 +47,8 @@ class Role(StrEnum):
     """DER."""
     CRL = "crl"
     """DER."""
+    OCSP = "ocsp"
+    """DER of an OCSP response."""
     EVENTS = "events"
     JOURNAL = "journal"
     MESSAGE_RECORD = "message-record"
@@ -73,6 +75,15 @@ class Manifest:
     def paths_of(self, role: Role) -> tuple[str, ...]:
         """Paths of all members of this role, in their order."""
         return tuple(entry.path for entry in self.entries if entry.role == role)
+
+
+def status_role(der: bytes) -> Role:
+    """Whether a status answer is a list or an OCSP response.
+
+    The first element of the one is a SEQUENCE (RFC 5280 §5.1), of the other an ENUMERATED (RFC 6960 §4.2.1).
+    """
+    body = 2 + (der[1] & 0x7F if der[1] & 0x80 else 0) if len(der) > 1 else 0
+    return Role.OCSP if der[body : body + 1] == b"\x0a" else Role.CRL
 
 
 def entry_of(path: str, role: Role, octets: bytes) -> Entry:
@@ -131,9 +142,9 @@ def check_members(manifest: Manifest, digests: Mapping[str, str]) -> tuple[Check
     missing = sorted(listed.keys() - present.keys())
     changed = sorted(path for path in listed.keys() & present.keys() if not compare_digest(listed[path], present[path]))
     return (
-        _check("package.complete", missing, "fehlt"),
-        _check("package.unchanged", changed, "verändert"),
-        _check("package.nothing-added", unlisted, "nicht verzeichnet"),
+        _check("package.complete", missing, "member-missing"),
+        _check("package.unchanged", changed, "member-changed"),
+        _check("package.nothing-added", unlisted, "member-unlisted"),
     )
 
 
@@ -148,13 +159,14 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def _check(name: str, paths: Sequence[str], what: str) -> Check:
+def _check(name: str, paths: Sequence[str], code: str) -> Check:
     if not paths:
         return Check(name, Outcome.PASSED, "", _SOURCE)
     # names of foreign members are hostile text: only such as we write ourselves are repeated
     shown = [path for path in paths[:_SHOWN] if _is_path(path)]
-    more = f" und {len(paths) - len(shown)} weitere" if len(paths) > len(shown) else ""
-    return Check(name, Outcome.FAILED, f"{what}: {', '.join(shown)}{more}", _SOURCE)
+    named = [f"{code}:{path}" for path in shown] or [code]
+    more = [f"and-more:{len(paths) - len(shown)}"] if len(paths) > len(shown) else []
+    return Check(name, Outcome.FAILED, ", ".join((*named, *more)), _SOURCE)
 
 
 def _check_paths(paths: Sequence[str]) -> None:

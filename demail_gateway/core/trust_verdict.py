@@ -33,9 +33,9 @@ def judged(
 
 
 def validation_of(verdicts: Iterable[CertificateVerdict]) -> Mapping[str, tuple[bytes, ...]]:
-    """``certificates`` and ``crls`` (DER) that these verdicts rest on, each once: to be kept with a proof (GWT-90)."""
+    """``certificates`` and ``status_answers`` (DER) that these verdicts rest on, each once: to be kept (IN-26)."""
     found = tuple(verdicts)
     return {
         "certificates": tuple(dict.fromkeys(der for verdict in found for der in verdict.chain)),
-        "crls": tuple(dict.fromkeys(answer for verdict in found for answer in verdict.revocation)),
+        "status_answers": tuple(dict.fromkeys(answer for verdict in found for answer in verdict.revocation)),
     }

@@ -27,6 +27,7 @@ _LEVELS: dict[str, int] = {
     "evidence_rejected": logging.ERROR,
     "store_away": logging.ERROR,
     "crl_unavailable": logging.WARNING,
+    "ocsp_unavailable": logging.WARNING,
     "work_failed": logging.ERROR,
 }
 """Events that are not plain information."""

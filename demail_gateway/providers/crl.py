@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import httpx
 
-from demail_gateway.application.revocation import RevocationSourceUnavailable
+from demail_gateway.providers.bounded_http import bounded_answer
 
-_MOST_BYTES = 32 << 20
+_MOST_OCTETS = 32 << 20
 _TIMEOUT_S = 20.0
+"""Without a sign of life."""
+_LONGEST_S = 120.0
 
 
 class CrlFetcher:
@@ -17,22 +19,7 @@ class CrlFetcher:
         self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=True, max_redirects=3, trust_env=False)
 
     async def __call__(self, url: str) -> bytes:
-        try:
-            async with self._client.stream("GET", url) as response:
-                if response.status_code != 200:
-                    raise RevocationSourceUnavailable(f"HTTP {response.status_code}")
-                return await _bounded(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise RevocationSourceUnavailable(type(error).__name__) from error
+        return await bounded_answer(self._client, "GET", url, most_octets=_MOST_OCTETS, longest_s=_LONGEST_S)
 
     async def close(self) -> None:
         await self._client.aclose()
-
-
-async def _bounded(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise RevocationSourceUnavailable("too long")
-    return bytes(body)

@@ -71,6 +71,8 @@ class ProviderProfile:
     signature_anchors: str = ""
     """Likewise; they judge the provider's seals and confirmations."""
     crl_urls: tuple[str, ...] = ()
+    ocsp_urls: tuple[str, ...] = ()
+    """OCSP responders that may be asked about the signers' certificates."""
     lookup_url: str | None = None
     """Asked as ``{lookup_url}/{private_id}`` whether a submission was taken; None: there is no look-up."""
     directory_url: str | None = None
@@ -117,6 +119,7 @@ def parse_profile(raw: Mapping[str, Any], *, allow_plain: bool = False) -> Provi
         tls_anchors=reader.text("tls_anchors", ""),
         signature_anchors=reader.text("signature_anchors", ""),
         crl_urls=reader.urls("crl_urls"),
+        ocsp_urls=reader.urls("ocsp_urls"),
         lookup_url=reader.url("lookup_url", plain=allow_plain),
         directory_url=reader.url("directory_url", plain=allow_plain),
         system_local_parts=reader.names("system_local_parts", optional=True),

@@ -153,7 +153,7 @@ class Reader:
         return frozenset(values)
 
     def urls(self, name: str) -> tuple[str, ...]:
-        """Revocation lists are signed: plain http is usual for them."""
+        """Revocation lists and OCSP answers are signed: plain http is usual for them."""
         values = self._list(name)
         for index, value in enumerate(values):
             if not _is_url(value, ("http", "https")):

@@ -1,18 +1,18 @@
-"""What workers and listeners need: connections, tenants' keys, revocation lists (ports.Installation)."""
+"""What workers and listeners need: connections, tenants' keys, status answers (ports.Installation)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, literal, select
+from sqlalchemy import Select, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from demail_gateway.application.ports.connections import Connection
-from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.installation import FetchedAnswer, KnownAnswer, SigningMaterial
 from demail_gateway.core.errors import NotFound
 from demail_gateway.storage.administration_connections import read_connection
 from demail_gateway.storage.administration_keys import key_place
@@ -21,6 +21,8 @@ from demail_gateway.storage.engine import tenant_transaction, translated
 from demail_gateway.storage.envelope import TenantKeys
 from demail_gateway.storage.schema import connection as connection_table
 from demail_gateway.storage.schema import revocation_list, tenant_key
+
+_KEPT_FOR = timedelta(days=31)
 
 
 class PostgresInstallation:
@@ -55,35 +57,27 @@ class PostgresInstallation:
             row = (await database.execute(query)).one_or_none()
         return None if row is None else _material(await self._keys.of(tenant_id, [row.dek]), row)
 
-    async def store_crl(
-        self,
-        issuer_sha256: str,
-        source: str,
-        der: bytes,
-        this_update: datetime,
-        next_update: datetime | None,
-        now: datetime,
-    ) -> None:
+    async def store_status_answer(self, source: str, answer: FetchedAnswer, now: datetime) -> None:
         values: dict[str, Any] = {
-            "issuer_sha256": issuer_sha256,
-            "der": der,
-            "this_update": this_update,
-            "next_update": next_update,
+            "issuer_sha256": answer.issuer_sha256,
+            "der": answer.der,
+            "this_update": answer.this_update,
+            "next_update": answer.next_update,
             "fetched_at": now,
         }
         statement = upsert(revocation_list).values(source=source, **values)
-        # never back to an older list: a replayed one could make a revocation undone
+        # never back to an older answer: a replayed one could make a revocation undone
         statement = statement.on_conflict_do_update(
-            index_elements=["source"], set_=values, where=revocation_list.c.this_update <= this_update
+            index_elements=["source"], set_=values, where=revocation_list.c.this_update <= answer.this_update
         )
         with translated():
             async with self._engine.begin() as database:
                 await database.execute(statement)
+                await database.execute(delete(revocation_list).where(revocation_list.c.fetched_at < now - _KEPT_FOR))
 
-    async def crls(self) -> tuple[bytes, ...]:
-        """The list last fetched from each source."""
-        query = select(revocation_list.c.der).order_by(revocation_list.c.source)
-        return tuple(row["der"] for row in await self._rows(query))
+    async def status_answers(self) -> tuple[KnownAnswer, ...]:
+        query = select(revocation_list.c.der, revocation_list.c.fetched_at).order_by(revocation_list.c.source)
+        return tuple(KnownAnswer(row["der"], row["fetched_at"]) for row in await self._rows(query))
 
     async def ping(self) -> None:
         """Raises StoreUnavailable."""

@@ -113,7 +113,7 @@ def _columns(evidence: NewEvidence, findings: list[str]) -> tuple[Any, ...]:
         findings,
         fact_to_jsonb(evidence.fact),
         list(evidence.validation.get("certificates", ())),
-        list(evidence.validation.get("crls", ())),
+        list(evidence.validation.get("status_answers", ())),
         evidence.at,
     )
 

@@ -137,7 +137,7 @@ class PostgresReading:
             handed_over=tuple((row["id"], octets[row["content_id"]]) for row in copies),
             evidence=tuple((evidence_view(row), octets[row["content_id"]]) for row in proofs),
             certificates=_distinct(proofs, "certificates"),
-            crls=_distinct(proofs, "crls"),
+            status_answers=_distinct(proofs, "crls"),
             events=tuple(event_view(row) for row in events),
             journal=tuple(journal_item(row) for row in journal),
         )

@@ -84,6 +84,7 @@ revocation_list = Table(
     Column("next_update", Moment),
     Column("fetched_at", Moment, nullable=False),
 )
+"""The newest list of each URL, and the newest OCSP answer of each responder's URL about each certificate."""
 
 operator_client = Table(
     "operator_client",

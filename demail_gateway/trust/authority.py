@@ -1,14 +1,15 @@
 """A certificate authority for the sandbox provider and the tests; never for production.
 
 It issues what a provider, a tenant and an installation need, and publishes the revocation list that decides their
-status (row 15 of `integrity.md` §5). Its private key lies unencrypted beside it: that is why its name says TEST.
+status (row 15 of `integrity.md` §5); `responder` answers for it by OCSP. Its private key lies unencrypted beside it:
+that is why its name says TEST.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,11 +19,12 @@ from typing import ClassVar, Self
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.trust.certificates import der_to_pem, general_names, natural_hash, parse_certificate, pem_to_der
 from demail_gateway.trust.keys import KeyKind, PrivateKey, PublicKey, generate_key, load_pkcs8, to_pkcs8
+from demail_gateway.trust.revoked import Revocation
 
 _CERTIFICATE_FILE, _KEY_FILE, _STATE_FILE = "ca.pem", "ca.key.der", "state.json"
 _CA_LIFETIME = timedelta(days=3650)
@@ -38,6 +40,8 @@ class Profile(StrEnum):
     """Seals integrity fields and confirmations: digitalSignature and contentCommitment (TR 01201-3.4 §3.1.14)."""
     INSTALLATION = "installation"
     """Signs the manifests of evidence packages."""
+    OCSP_RESPONDER = "ocsp-responder"
+    """Tells the status of other certificates, and needs none itself (RFC 6960 §4.2.2.2)."""
     TIMESTAMPS = "timestamps"
     """Signs timestamps and nothing else (RFC 3161 §2.3)."""
 
@@ -57,6 +61,7 @@ _USAGES: dict[Profile, _Usage] = {
     Profile.SMIME: _Usage(encipherment=True, extended=(ExtendedKeyUsageOID.EMAIL_PROTECTION,)),
     Profile.PROVIDER_SIGNATURE: _Usage(content_commitment=True),
     Profile.INSTALLATION: _Usage(),
+    Profile.OCSP_RESPONDER: _Usage(extended=(ExtendedKeyUsageOID.OCSP_SIGNING,)),
     Profile.TIMESTAMPS: _Usage(extended=(ExtendedKeyUsageOID.TIME_STAMPING,), exclusive=True),
 }
 
@@ -74,7 +79,8 @@ class TestAuthority:
         *,
         chain: Sequence[bytes] = (),
         crl_url: str | None = None,
-        revoked: dict[int, datetime] | None = None,
+        ocsp_url: str | None = None,
+        revoked: Mapping[int, Revocation] | None = None,
         crl_number: int = 0,
     ) -> None:
         self.key = key
@@ -82,6 +88,7 @@ class TestAuthority:
         self.chain = tuple(chain)
         """Certificates above this authority, without the root; empty for a root."""
         self.crl_url = crl_url
+        self.ocsp_url = ocsp_url
         self._revoked = dict(revoked or {})
         self._crl_number = crl_number
 
@@ -115,7 +122,11 @@ class TestAuthority:
             pem_to_der((directory / _CERTIFICATE_FILE).read_bytes()),
             chain=tuple(bytes.fromhex(der) for der in state["chain"]),
             crl_url=state["crl_url"],
-            revoked={int(serial): datetime.fromisoformat(at) for serial, at in state["revoked"].items()},
+            ocsp_url=state.get("ocsp_url"),
+            revoked={
+                int(serial): Revocation(datetime.fromisoformat(at), state.get("reasons", {}).get(serial))
+                for serial, at in state["revoked"].items()
+            },
             crl_number=state["crl_number"],
         )
 
@@ -125,8 +136,10 @@ class TestAuthority:
         state = {
             "chain": [der.hex() for der in self.chain],
             "crl_url": self.crl_url,
+            "ocsp_url": self.ocsp_url,
             "crl_number": self._crl_number,
-            "revoked": {str(serial): at.isoformat() for serial, at in self._revoked.items()},
+            "revoked": {str(serial): each.at.isoformat() for serial, each in self._revoked.items()},
+            "reasons": {str(serial): each.reason for serial, each in self._revoked.items() if each.reason},
         }
         _write(directory / _KEY_FILE, to_pkcs8(self.key))
         _write(directory / _CERTIFICATE_FILE, self.certificate_pem)
@@ -167,11 +180,18 @@ class TestAuthority:
         builder = _with_usage(builder, _USAGES[Profile(profile)], is_rsa=isinstance(key, rsa.RSAPublicKey))
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        if profile == Profile.OCSP_RESPONDER:
+            builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
         return self._sign(self._with_issuer_extensions(builder))
 
-    def revoke(self, serial_number: int, at: datetime) -> None:
-        """Revokes from `at`; an earlier revocation of the same certificate stays."""
-        self._revoked.setdefault(serial_number, at)
+    def revoke(self, serial_number: int, at: datetime, reason: str | None = None) -> None:
+        """Revokes from `at`, for a reason of RFC 5280 §5.3.1; an earlier revocation of the same certificate stays."""
+        self._revoked.setdefault(serial_number, Revocation(at, reason))
+
+    def revocation_of(self, serial_number: int, at: datetime) -> Revocation | None:
+        """The revocation of a certificate that holds at `at`."""
+        found = self._revoked.get(serial_number)
+        return found if found is not None and found.at <= at else None
 
     def crl(self, at: datetime, valid_for: timedelta) -> bytes:
         """DER revocation list as of `at`, with every revocation up to then."""
@@ -181,10 +201,9 @@ class TestAuthority:
         builder = builder.last_update(at).next_update(at + valid_for)
         builder = builder.add_extension(x509.CRLNumber(self._crl_number), critical=False)
         builder = builder.add_extension(self._key_identifier(), critical=False)
-        for serial, since in self._revoked.items():
-            if since <= at:
-                entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since)
-                builder = builder.add_revoked_certificate(entry.build())
+        for serial in self._revoked:
+            if (revocation := self.revocation_of(serial, at)) is not None:
+                builder = builder.add_revoked_certificate(_entry(serial, revocation))
         return builder.sign(self.key, natural_hash(self.key.public_key())).public_bytes(Encoding.DER)
 
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
@@ -192,6 +211,10 @@ class TestAuthority:
 
     def _with_issuer_extensions(self, builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
         builder = builder.add_extension(self._key_identifier(), critical=False)
+        if self.ocsp_url is not None:
+            where = x509.UniformResourceIdentifier(self.ocsp_url)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, where)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         if self.crl_url is None:
             return builder
         place = x509.DistributionPoint([x509.UniformResourceIdentifier(self.crl_url)], None, None, None)
@@ -200,6 +223,13 @@ class TestAuthority:
     def _sign(self, builder: x509.CertificateBuilder) -> bytes:
         certificate = builder.sign(self.key, natural_hash(self.key.public_key()))
         return certificate.public_bytes(Encoding.DER)
+
+
+def _entry(serial_number: int, revocation: Revocation) -> x509.RevokedCertificate:
+    entry = x509.RevokedCertificateBuilder().serial_number(serial_number).revocation_date(revocation.at)
+    if revocation.reason is not None:
+        entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags(revocation.reason)), critical=False)
+    return entry.build()
 
 
 def _name(common_name: str) -> x509.Name:

@@ -100,7 +100,7 @@ class OcspAnswer:
         if parse_certificate(certificate_der).serial_number != self.serial_number:
             return False
         hash_name = self.response.hash_algorithm.name
-        name, key = _issuer_hashes(certificate_der, issuer_der, hash_name)
+        name, key = issuer_hashes(certificate_der, issuer_der, hash_name)
         return (self.response.issuer_name_hash, self.response.issuer_key_hash) == (name, key)
 
     def _names(self, der: bytes) -> bool:
@@ -246,7 +246,7 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
 
 
 @lru_cache(maxsize=1024)
-def _issuer_hashes(certificate_der: bytes, issuer_der: bytes, hash_name: str) -> tuple[bytes, bytes]:
+def issuer_hashes(certificate_der: bytes, issuer_der: bytes, hash_name: str) -> tuple[bytes, bytes]:
     """Hashes of the issuer's name, as the certificate writes it, and of the issuer's key (RFC 6960 §4.1.1)."""
     issuer_name, _ = issuer_and_serial(certificate_der)
     return _hashed(issuer_name, hash_name), _hashed(_public_key_bits(issuer_der), hash_name)

@@ -130,6 +130,23 @@ class RevocationIndex:
         return own if fetched_at is None else min(own, fetched_at + MAX_AGE)
 
 
+def answers_about(certificates: Sequence[bytes], answers: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Those that may speak of these certificates: lists of their issuers, OCSP answers to their numbers.
+
+    By names and numbers alone; whether they hold is found where they are used. Raises CertificateMalformed.
+    """
+    parsed = [parse_certificate(der) for der in certificates]
+    issuers = {certificate.issuer for certificate in parsed}
+    numbers = {certificate.serial_number for certificate in parsed}
+
+    def concerns(der: bytes) -> bool:
+        if is_ocsp(der):
+            return (answer := read_answer(der)) is not None and answer.serial_number in numbers
+        return (found := read_list(der)) is not None and found.issuer in issuers
+
+    return tuple(filter(concerns, answers))
+
+
 def _decide(found: Iterable[_Said], at: datetime, expiry: datetime) -> StatusAnswer:
     said = sorted(found, key=lambda each: each.this_update)
     earlier = [each for each in said if each.this_update <= at]

@@ -6,11 +6,11 @@ import hashlib
 
 from cryptography import x509
 
-from demail_gateway.application.revocation import RevocationList
+from demail_gateway.application.ports.installation import FetchedAnswer
 from demail_gateway.trust.crls import read_crls
 
 
-def read_revocation_list(data: bytes) -> RevocationList:
+def read_revocation_list(data: bytes) -> FetchedAnswer:
     """The one list in `data` (DER or PEM) with its issuer and times; its signature is not looked at here.
 
     Raises:
@@ -19,4 +19,4 @@ def read_revocation_list(data: bytes) -> RevocationList:
     der = read_crls(data)[0]
     crl = x509.load_der_x509_crl(der)
     issuer = hashlib.sha256(crl.issuer.public_bytes()).hexdigest()
-    return RevocationList(der, issuer, crl.last_update_utc, crl.next_update_utc)
+    return FetchedAnswer(der, issuer, crl.last_update_utc, crl.next_update_utc)

@@ -364,7 +364,7 @@ async def test_the_package_holds_everything_its_manifest_lists_and_nothing_else(
     message = await sent(gateway, reference="AZ")
     hand_over(gateway)
     view = prove(gateway, message)
-    gateway.world.certificates, gateway.world.crls = (b"provider certificate",), (b"provider crl",)
+    gateway.world.certificates, gateway.world.status_answers = (b"provider certificate",), (b"provider crl",)
     answer = await gateway.call("GET", f"messages/{message}/evidence.zip")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:

@@ -21,7 +21,7 @@ from demail_gateway.application.ports.dispatches import (
     CopyContent,
     HandOversSoFar,
 )
-from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.installation import KnownAnswer, SigningMaterial
 from demail_gateway.application.ports.providers import HandOverReceipt, HandOverRequest
 from demail_gateway.application.ports.submissions import NewRecipient
 from demail_gateway.application.ports.work import Lease, WorkKind
@@ -268,9 +268,9 @@ class FakeInstallation:
         self.asked += 1
         return self.material
 
-    async def store_crl(self, *args: object) -> None: ...
+    async def store_status_answer(self, *args: object) -> None: ...
 
-    async def crls(self) -> tuple[bytes, ...]:
+    async def status_answers(self) -> tuple[KnownAnswer, ...]:
         return ()
 
     async def ping(self) -> None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -23,7 +23,7 @@ from demail_gateway.core.checks import Outcome
 from demail_gateway.core.delivery_facts import Effect
 from demail_gateway.core.eicar import EICAR
 from demail_gateway.core.errors import KeyUnavailable, StoreUnavailable
-from demail_gateway.core.primitives import CertificateStatus, Judge
+from demail_gateway.core.primitives import CertificateStatus, Judge, StatusGap
 from demail_gateway.core.vocabulary import ConfirmationKind, NotificationType, RecipientKind, UndeliverableReason
 from demail_gateway.scanning.eicar_scanner import ENGINE, EicarScanner
 from demail_gateway.scanning.no_scanner import NoScanner
@@ -108,6 +108,8 @@ class Bench:
         self.clock = Clock()
         self.clock.now = RECEIVED_AT + timedelta(seconds=1)
         self.judge: Judge = judge or VectorJudge()
+        self.judge_after_asking: Judge | None = None
+        self.asked_about: list[StatusGap] = []
         self.events: list[tuple[str, dict[str, object]]] = []
 
         async def tools_for(connection: Connection) -> Tools:
@@ -124,12 +126,20 @@ class Bench:
             self.arrivals,  # type: ignore[arg-type]
             FakeInstallation(),
             tools_for,
+            self.ask_status,
             scanner,
             self.clock,
             os.urandom,
             self.observe,
             ReceivePolicy(),
         )
+
+    async def ask_status(self, connection: Connection, gaps: Iterable[StatusGap]) -> bool:
+        self.asked_about += gaps
+        if self.judge_after_asking is None:
+            return False
+        self.judge = self.judge_after_asking
+        return True
 
     def observe(self, event: str, /, **facts: object) -> None:
         self.events.append((event, facts))

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from demail_gateway.application.ports.connections import Connection
-from demail_gateway.application.ports.installation import Installation
-from demail_gateway.application.revocation import RefreshRevocation, RevocationList, RevocationSourceUnavailable
+from demail_gateway.application.ports.installation import FetchedAnswer, Installation
+from demail_gateway.application.revocation import RefreshRevocation, RevocationSourceUnavailable
 from demail_gateway.core.vocabulary import AuthLevel
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -36,7 +36,7 @@ class Scene:
     async def connections(self) -> tuple[Connection, ...]:
         return (Connection(uuid4(), "provider", AuthLevel.HIGH, {"crl_urls": [URL]}, True, NOW),)
 
-    async def store_crl(self, *_: object) -> None: ...
+    async def store_status_answer(self, *_: object) -> None: ...
 
     async def _fetch(self, url: str) -> bytes:
         self.fetched_at.append(self.now)
@@ -44,8 +44,8 @@ class Scene:
             raise RevocationSourceUnavailable(url)
         return b"list"
 
-    def _read(self, octets: bytes) -> RevocationList:
-        return RevocationList(octets, "00", self.now, None if self.good_for is None else self.now + self.good_for)
+    def _read(self, octets: bytes) -> FetchedAnswer:
+        return FetchedAnswer(octets, "00", self.now, None if self.good_for is None else self.now + self.good_for)
 
     def _observe(self, event: str, /, **_: object) -> None:
         self.reported.append(event)

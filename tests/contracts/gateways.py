@@ -20,23 +20,27 @@ from demail_gateway.application.ports.clients import Clients
 from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.ports.dispatches import AttemptBegin, AttemptEnd, AttemptOutcome
 from demail_gateway.application.ports.installation import Installation
+from demail_gateway.application.ports.queues import Queues, WaitingCopy, WaitsFor
 from demail_gateway.application.ports.reading import EvidenceView, MessageView, Reading
 from demail_gateway.application.ports.submissions import NewMessage, Submissions
 from demail_gateway.application.ports.work import WorkKind
-from demail_gateway.core.vocabulary import AccountState, AuthLevel, Direction, MessageState
+from demail_gateway.core.decision import Undecided
+from demail_gateway.core.vocabulary import AccountState, AuthLevel, Direction, HandOver, MessageState
 from demail_gateway.storage.administration import PostgresAdministration
 from demail_gateway.storage.answers import PostgresAnswers
 from demail_gateway.storage.clients import PostgresClients
 from demail_gateway.storage.content_keys import ContentKeys
 from demail_gateway.storage.installation import PostgresInstallation
+from demail_gateway.storage.queues import PostgresQueues
 from demail_gateway.storage.reading import PostgresReading
 from demail_gateway.storage.submissions import PostgresSubmissions
 from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope
 from tests.fakes.administration import MemoryAdministration, MemoryInstallation
+from tests.fakes.queues import MemoryQueues
 from tests.fakes.reading import MemoryReading
 from tests.fakes.sending import MemoryAnswers, MemoryClients, MemorySubmissions
-from tests.fakes.world import World
-from tests.storage.stage import ALL_PERMISSIONS, NOW, Stage, Tenant, new_arrival
+from tests.fakes.world import StandingStill, World
+from tests.storage.stage import ALL_PERMISSIONS, NOW, Stage, Tenant, later, new_arrival, outcome
 
 OPERATOR = OperatorScope(UUID(int=1))
 SECRET = b"\x05" * 32
@@ -63,10 +67,17 @@ class Gateway(Protocol):
     @property
     def reading(self) -> Reading: ...
 
+    @property
+    def queues(self) -> Queues: ...
+
     async def chain_journal(self) -> None: ...
 
     async def hand_over(self, tenant: Tenant, message: NewMessage, octets: Sequence[bytes]) -> None:
         """Composes and hands over all copies, with these octets in the order of the copies."""
+        ...
+
+    async def stand_still(self, tenant: Tenant, message: NewMessage, reason: WaitsFor) -> None:
+        """Hands the message over once, so that its one copy waits for a person since `NOW`."""
         ...
 
     async def prove(self, tenant: Tenant, evidence: NewEvidence, octets: bytes) -> None: ...
@@ -84,6 +95,7 @@ class PostgresGateway:
         self.submissions = PostgresSubmissions(stage.engine, keys)
         self.answers = PostgresAnswers(stage.engine, keys)
         self.reading = PostgresReading(stage.engine, keys)
+        self.queues = PostgresQueues(stage.engine)
 
     async def chain_journal(self) -> None:
         await self.stage.sweeping.seal_journal()
@@ -98,6 +110,14 @@ class PostgresGateway:
             for each in begun
         ]
         await self.stage.dispatches.finish(tenant.id, ended)
+
+    async def stand_still(self, tenant: Tenant, message: NewMessage, reason: WaitsFor) -> None:
+        attempt = await self.stage.begun(tenant)
+        if reason is WaitsFor.HELD:
+            await self.stage.dispatches.finish(tenant.id, [outcome(attempt, AttemptEnd.UNAVAILABLE)])
+            return
+        unknown = outcome(attempt, AttemptEnd.UNKNOWN, next_at=later(hours=1))
+        await self.stage.dispatches.finish(tenant.id, [replace(unknown, unsettled=True)])
 
     async def prove(self, tenant: Tenant, evidence: NewEvidence, octets: bytes) -> None:
         lease = await self.stage.received(tenant, octets, evidence.at)
@@ -120,6 +140,7 @@ class MemoryGateway:
         self.submissions = MemorySubmissions(self.world)
         self.answers = MemoryAnswers(self.world)
         self.reading = MemoryReading(self.world)
+        self.queues = MemoryQueues(self.world)
 
     async def chain_journal(self) -> None:
         """It always is."""
@@ -128,12 +149,30 @@ class MemoryGateway:
         sent = self.world.sent[tenant.id, message.id]
         sent.handed_over.update(zip((copy.id for copy in message.copies), octets, strict=True))
 
+    async def stand_still(self, tenant: Tenant, message: NewMessage, reason: WaitsFor) -> None:
+        held = reason is WaitsFor.HELD
+        copy = WaitingCopy(
+            id=message.copies[0].id,
+            message_id=message.id,
+            tenant_id=tenant.id,
+            tenant_slug=self.world.tenants[tenant.id].slug,
+            connection_id=tenant.connection_id,
+            reason=reason,
+            since=NOW,
+            attempts=1,
+            last_attempt_at=NOW,
+            reply_code="250",
+            next_look_up_at=None if held else later(hours=1),
+        )
+        known = Undecided(HandOver.WAITING if held else HandOver.UNCERTAIN, held, worker_at_it=False, attempts=1)
+        self.world.standing_still[copy.id] = StandingStill(copy, known)
+
     async def prove(self, tenant: Tenant, evidence: NewEvidence, octets: bytes) -> None:
         assert evidence.message_id is not None
         proofs = self.world.evidence.setdefault((tenant.id, evidence.message_id), [])
         proofs.append((_evidence_view(evidence, evidence.message_id), octets))
         self.world.certificates = tuple(evidence.validation["certificates"])
-        self.world.crls = tuple(evidence.validation["crls"])
+        self.world.status_answers = tuple(evidence.validation["status_answers"])
 
     async def receive(self, tenant: Tenant, inbound: NewInbound, octets: bytes) -> None:
         self.world.inbound[tenant.id, inbound.id] = (_inbound_view(inbound), octets)

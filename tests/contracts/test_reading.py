@@ -387,7 +387,7 @@ async def test_material_holds_everything_that_proves(gateway: Gateway, elbtal: T
     assert [octets for _, octets in material.evidence] == [b"dispatch", b"receipt"]
     views = tuple(view for view, _ in material.evidence)
     assert views == await gateway.reading.evidence_of(elbtal.scope, message.id)
-    assert (material.certificates, material.crls) == ((b"cert",), (b"crl",))
+    assert (material.certificates, material.status_answers) == ((b"cert",), (b"crl",))
     assert material.events == await gateway.reading.events_of(elbtal.scope, message.id)
     assert material.events[0].type == "message.queued"
     assert {entry["object"] for entry in material.journal} <= {format_id(Prefix.MESSAGE, message.id)}

@@ -16,7 +16,7 @@ from demail_gateway.application.ports.administration import (
     TenantRecord,
 )
 from demail_gateway.application.ports.connections import Connection
-from demail_gateway.application.ports.installation import SigningMaterial
+from demail_gateway.application.ports.installation import FetchedAnswer, KnownAnswer, SigningMaterial
 from demail_gateway.application.ports.page import Page
 from demail_gateway.core.errors import Conflict, NotFound
 from demail_gateway.core.journal import START, journal_hash, journal_time
@@ -320,19 +320,11 @@ class MemoryInstallation:
             if key.state == "active" and key.certificate_der is not None
         )
 
-    async def store_crl(
-        self,
-        issuer_sha256: str,
-        source: str,
-        der: bytes,
-        this_update: datetime,
-        next_update: datetime | None,
-        now: datetime,
-    ) -> None:
-        self._world.crls += (der,)
+    async def store_status_answer(self, source: str, answer: FetchedAnswer, now: datetime) -> None:
+        self._world.known_answers[source] = KnownAnswer(answer.der, now)
 
-    async def crls(self) -> tuple[bytes, ...]:
-        return self._world.crls
+    async def status_answers(self) -> tuple[KnownAnswer, ...]:
+        return tuple(self._world.known_answers.values())
 
     async def ping(self) -> None:
         self._world.call("ping")

@@ -107,7 +107,7 @@ class LabelWorkshop:
 
 class LabelSigner:
     certificates = (b"installation certificate",)
-    crls = (b"installation crl",)
+    status_answers = (b"installation crl",)
 
     def sign(self, manifest: bytes, at: datetime) -> bytes:
         return b"signed:" + manifest

@@ -95,7 +95,7 @@ class MemoryReading:
             handed_over=tuple(sent.handed_over.items()),
             evidence=tuple(self._world.evidence.get(key, ())),
             certificates=self._world.certificates,
-            crls=self._world.crls,
+            status_answers=self._world.status_answers,
             events=tuple(self._world.events[message_id]),
             journal=(),
         )

@@ -20,6 +20,7 @@ from demail_gateway.application.ports.administration import (
 )
 from demail_gateway.application.ports.answers import IdempotencyKey, StoredAnswer
 from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import KnownAnswer
 from demail_gateway.application.ports.page import Page
 from demail_gateway.application.ports.queues import WaitingCopy
 from demail_gateway.application.ports.reading import EventView, EvidenceView, MessageView
@@ -106,7 +107,8 @@ class World:
     inbound: dict[tuple[UUID, UUID], tuple[MessageView, bytes]] = field(default_factory=dict)
     evidence: dict[tuple[UUID, UUID], list[tuple[EvidenceView, bytes]]] = field(default_factory=dict)
     certificates: tuple[bytes, ...] = ()
-    crls: tuple[bytes, ...] = ()
+    status_answers: tuple[bytes, ...] = ()
+    known_answers: dict[str, KnownAnswer] = field(default_factory=dict)
     events: dict[UUID, list[EventView]] = field(default_factory=dict)
     answers: dict[tuple[Owner, UUID, str], KeptAnswer] = field(default_factory=dict)
     journal: list[dict[str, Any]] = field(default_factory=list)

@@ -341,6 +341,6 @@ def new_evidence(
         checks=(),
         findings=() if passed else ("xml-signature-invalid",),
         fact=fact,
-        validation={"certificates": [b"cert"], "crls": [b"crl"]},
+        validation={"certificates": [b"cert"], "status_answers": [b"crl"]},
         at=at,
     )

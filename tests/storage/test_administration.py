@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from demail_gateway.application.ports.administration import ClientSummary, KeyRecord, TenantRecord
+from demail_gateway.application.ports.installation import FetchedAnswer
 from demail_gateway.core.errors import Conflict, KeyUnavailable, StoreUnavailable
 from demail_gateway.core.journal import chain_faults
 from demail_gateway.core.vocabulary import AccountState
@@ -249,10 +250,10 @@ async def test_revocation_list_is_replaced_by_a_later_one_alone(stage: Stage) ->
     installation = PostgresInstallation(stage.engine, stage.keys)
 
     async def store(der: bytes, at: timedelta, source: str = "http://ca/1.crl") -> tuple[bytes, ...]:
-        await installation.store_crl("ab" * 32, source, der, NOW + at, None, NOW)
-        return await installation.crls()
+        await installation.store_status_answer(source, FetchedAnswer(der, "ab" * 32, NOW + at, None), NOW)
+        return tuple(each.der for each in await installation.status_answers())
 
-    assert await installation.crls() == ()
+    assert await installation.status_answers() == ()
     assert await store(b"first", timedelta(0)) == (b"first",)
     assert await store(b"later", timedelta(hours=1)) == (b"later",)
     assert await store(b"older", timedelta(minutes=1)) == (b"later",)

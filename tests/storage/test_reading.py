@@ -87,7 +87,7 @@ async def test_material_names_each_certificate_once(stage: Stage, elbtal: Tenant
     for effect in (Effect.DISPATCHED, Effect.DELIVERED):
         await stage.prove(elbtal, new_evidence(message, effect))
     material = await stage.reading.evidence_material(elbtal.scope, message.id)
-    assert (len(material.evidence), material.certificates, material.crls) == (2, (b"cert",), (b"crl",))
+    assert (len(material.evidence), material.certificates, material.status_answers) == (2, (b"cert",), (b"crl",))
 
 
 async def test_nothing_is_read_without_the_master_key(stage: Stage, elbtal: Tenant) -> None:

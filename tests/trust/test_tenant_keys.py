@@ -17,11 +17,14 @@ from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.certificates import der_to_pem, read_certificate
 from demail_gateway.trust.cms import decrypt, verify_detached
 from demail_gateway.trust.keys import SoftwareSigner, load_pkcs8, to_pkcs8
+from demail_gateway.trust.ocsp_exchange import NONCE_OCTETS, ocsp_request
 from demail_gateway.trust.package_signer import InstallationSigner
+from demail_gateway.trust.responder import TestResponder
 from demail_gateway.trust.smime import KEPT_SIGNERS, SmimeSealer
 from demail_gateway.trust.workshop import SoftwareWorkshop
 
 SignerOf = Callable[..., SoftwareSigner]
+DAY = timedelta(days=1)
 
 ENTITY = b"Content-Type: text/plain\r\n\r\nText\r\n"
 
@@ -110,8 +113,11 @@ def test_installation_signs_manifests_and_shows_its_status(
     signer = InstallationSigner(key_pem, bundle, lambda: tuple(crls))
     assert verify_detached(signer.sign(b"{}", now), b"{}").signers[0].signing_time == now
     assert signer.certificates == (holder.certificate_der, authority.certificate_der)
-    assert signer.crls == ()
-    crls.append(b"list")
-    assert list(signer.crls) == crls
+    assert signer.status_answers == ()
+    own, foreign = authority.crl(now, DAY), TestAuthority.create("TEST Other", now, key_kind="p256").crl(now, DAY)
+    request = ocsp_request(holder.certificate_der, authority.certificate_der, bytes(NONCE_OCTETS))
+    answer = TestResponder(authority, now).answer(request, now, DAY)
+    crls += (b"unreadable", foreign, own, answer)
+    assert signer.status_answers == (own, answer)
     with pytest.raises(KeyUnavailable):
         InstallationSigner(key_pem, authority.certificate_pem, tuple)

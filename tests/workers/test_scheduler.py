@@ -12,12 +12,9 @@ from uuid import UUID
 import pytest
 
 from demail_gateway.application.ports.connections import Connection
+from demail_gateway.application.ports.installation import FetchedAnswer
 from demail_gateway.application.ports.work import SweepResult
-from demail_gateway.application.revocation import (
-    RefreshRevocation,
-    RevocationList,
-    RevocationSourceUnavailable,
-)
+from demail_gateway.application.revocation import RefreshRevocation, RevocationSourceUnavailable
 from demail_gateway.application.worker_services import SchedulerServices
 from demail_gateway.core.errors import CertificateMalformed, StoreUnavailable
 from demail_gateway.core.vocabulary import AuthLevel
@@ -114,7 +111,7 @@ class FakeInstallation:
             for n, p in enumerate(self.profiles)
         )
 
-    async def store_crl(self, *facts: object) -> None:
+    async def store_status_answer(self, *facts: object) -> None:
         self.stored.append(facts)
 
 
@@ -148,11 +145,11 @@ class Refreshing:
             raise RevocationSourceUnavailable
         return url.encode()
 
-    def _read(self, octets: bytes) -> RevocationList:
+    def _read(self, octets: bytes) -> FetchedAnswer:
         if b"garbage" in octets:
             raise CertificateMalformed
         after = self._next_update_s
-        return RevocationList(octets, "issuer", NOW, None if after is None else self.now + timedelta(seconds=after))
+        return FetchedAnswer(octets, "issuer", NOW, None if after is None else self.now + timedelta(seconds=after))
 
 
 async def test_lists_of_active_connections_are_stored_each_once() -> None:
@@ -163,7 +160,7 @@ async def test_lists_of_active_connections_are_stored_each_once() -> None:
         {},
     )
     await Refreshing(installation, None).run(10)
-    assert [facts[1] for facts in installation.stored] == ["http://a", "http://b"]
+    assert [facts[0] for facts in installation.stored] == ["http://a", "http://b"]
     assert installation.stored[0] == ("issuer", "http://a", b"http://a", NOW, None, NOW)
 
 
@@ -201,5 +198,5 @@ async def test_failing_source_is_reported_tried_again_soon_and_stops_no_other() 
     installation = FakeInstallation({"crl_urls": ["http://away", "http://garbage", "http://good"]})
     refreshing = Refreshing(installation, None)
     await refreshing.run(20)
-    assert [facts[1] for facts in installation.stored] == ["http://good"]
+    assert [facts[0] for facts in installation.stored] == ["http://good"]
     assert refreshing.events.count("crl_unavailable") == 4

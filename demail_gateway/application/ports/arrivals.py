@@ -94,7 +94,7 @@ class NewEvidence:
     fact: EvidenceFact | None
     """What it means for the state (core.delivery); None: moves nothing."""
     validation: Mapping[str, Sequence[bytes]]
-    """Certificates and revocation lists the verdict rests on: ``certificates``, ``crls`` (GWT-90)."""
+    """What the verdict rests on (GWT-90): ``certificates``, and ``status_answers`` (lists and OCSP responses)."""
     at: datetime
     recheck_at: datetime | None = None
     """When an indeterminate verdict is made anew; the octets stay on the work list until then."""

@@ -18,6 +18,28 @@ class SigningMaterial:
     chain: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedAnswer:
+    """A revocation list or OCSP answer as its source gave it.
+
+    A list's signature is checked where a certificate is judged by it; an OCSP answer's has been.
+    """
+
+    der: bytes
+    issuer_sha256: str
+    """SHA-256 over the name of the authority that it speaks for, lower-case hex."""
+    this_update: datetime
+    next_update: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """A stored answer, and when its source last gave it."""
+
+    der: bytes
+    fetched_at: datetime
+
+
 class Installation(Protocol):
     async def connection(self, connection_id: UUID) -> Connection:
         """Raises NotFound."""
@@ -27,17 +49,17 @@ class Installation(Protocol):
 
     async def signing_material(self, tenant_id: UUID, purpose: str) -> SigningMaterial | None: ...
 
-    async def store_crl(
-        self,
-        issuer_sha256: str,
-        source: str,
-        der: bytes,
-        this_update: datetime,
-        next_update: datetime | None,
-        now: datetime,
-    ) -> None: ...
+    async def store_status_answer(self, source: str, answer: FetchedAnswer, now: datetime) -> None:
+        """Keeps the newest answer of a source; an older one never takes its place, so that none can be replayed.
 
-    async def crls(self) -> tuple[bytes, ...]: ...
+        `source` names a list by its URL, an OCSP answer by the responder's URL and the certificate. Answers that no
+        source has given again for a month go.
+        """
+        ...
+
+    async def status_answers(self) -> tuple[KnownAnswer, ...]:
+        """The answer last had from each source."""
+        ...
 
     async def ping(self) -> None:
         """Raises StoreUnavailable."""

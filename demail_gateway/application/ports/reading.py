@@ -109,7 +109,8 @@ class EvidenceMaterial:
     """Per copy: the octets handed to the provider."""
     evidence: tuple[tuple[EvidenceView, bytes], ...]
     certificates: tuple[bytes, ...]
-    crls: tuple[bytes, ...]
+    status_answers: tuple[bytes, ...]
+    """Revocation lists and OCSP responses (DER) that the verdicts rest on."""
     events: tuple[EventView, ...]
     journal: tuple[Mapping[str, Any], ...]
 

@@ -64,7 +64,7 @@ class PackageSigner(Protocol):
         ...
 
     @property
-    def crls(self) -> tuple[bytes, ...]:
+    def status_answers(self) -> tuple[bytes, ...]:
         """Status answers that cover `certificates`, as last fetched."""
         ...
 
