@@ -19,6 +19,8 @@ MAX_PIECES = 500_000
 MAX_DEPTH = 32
 
 _CONSTRUCTED = 0x20
+_COST_BYTES = 48
+"""What an element of indefinite length counts beside its octets, so that millions of empty ones are refused, too."""
 
 Mark = tuple[int, tuple[int | None, ...]]
 """A place to return to."""
@@ -118,7 +120,7 @@ class BerReader:
         tag, size = self._header()
         head = self._again(start)
         pieces.append(head)
-        room -= len(head) + (size or 0)
+        room -= len(head) + (size or 0) + _COST_BYTES
         if room < 0 or not depth:
             raise DerError("too large or too deep")
         if size is not None:
