@@ -67,6 +67,7 @@ def start(redis_url: str, stage: Stage, tmp_path: Path) -> Iterator[Callable[[],
         environment = {
             **os.environ,
             "PYTHONPATH": str(PROGRAM.parents[2]),
+            "TMPDIR": str(tmp_path),  # a killed worker leaves its shared memory's files behind: they go with the test
             "PROBE_DATABASE_URL": stage.database.app_url,
             "PROBE_REDIS_URL": redis_url,
             "PROBE_MASTER_KEY": MASTER.hex(),

@@ -35,7 +35,13 @@ class Running:
         with (log.parent / "stderr").open("ab") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, str(PROGRAM), url, str(log)],
-                env={**os.environ, **environment, "PYTHONPATH": str(PROGRAM.parents[2])},
+                # a worker that is killed leaves its shared memory's files behind: they go with the test
+                env={
+                    **os.environ,
+                    **environment,
+                    "PYTHONPATH": str(PROGRAM.parents[2]),
+                    "TMPDIR": str(log.parent),
+                },
                 start_new_session=True,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
