@@ -14,7 +14,7 @@ from demail_gateway.core.options import OPTION_NAMES, PROFILES
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
 from demail_gateway.tenancy.client_authentication import EVERY_METHOD
 from demail_gateway.tenancy.lifecycle import PERMISSIONS, TenantState, TransitionReason
-from demail_gateway.tenancy.naming import TenantKind
+from demail_gateway.tenancy.naming import REASON_CHARS, TenantKind
 from demail_gateway.tenancy.scope import TENANT_SCOPES
 
 OptionName = Literal[
@@ -331,7 +331,7 @@ class ConnectionChanges(Changes):
 
 
 Reason = Annotated[
-    Line, Field(min_length=1, max_length=500, description="Kept in the tenant's journal: name no people")
+    Line, Field(min_length=1, max_length=REASON_CHARS, description="Kept in the tenant's journal: name no people")
 ]
 
 

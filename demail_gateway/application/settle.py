@@ -14,6 +14,7 @@ from demail_gateway.application.ports.surroundings import Clock
 from demail_gateway.application.wake import WakeUps
 from demail_gateway.core.decision import Decision
 from demail_gateway.core.vocabulary import HandOver
+from demail_gateway.tenancy.naming import check_reason
 from demail_gateway.tenancy.scope import OperatorScope
 
 
@@ -44,7 +45,9 @@ class Settle:
     ) -> Decided:
         """Ends a hand-over by what somebody has found out about its `attempts` so far.
 
-        Evidence that arrives later counts as always (SND-44). Raises NotFound, Conflict (`core.decision.decide`).
+        Evidence that arrives later counts as always (SND-44).
+
+        Raises NotFound, RuleViolation (reason), Conflict (`core.decision.decide`).
         """
         return await self._decide(scope, copy_id, decision, attempts, reason)
 
@@ -55,6 +58,7 @@ class Settle:
     async def _decide(
         self, scope: OperatorScope, copy_id: UUID, decision: Decision, attempts: int | None, reason: str
     ) -> Decided:
+        check_reason(reason)
         decided = await self._queues.decide(scope, copy_id, decision, attempts, reason, self._clock())
         if decided.hand_over is HandOver.WAITING and self._wake_ups is not None:
             self._wake_ups.soon(decided.tenant_id)
