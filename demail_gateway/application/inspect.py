@@ -6,10 +6,12 @@ says is checked for the moment given, by default now; a proof in a package for t
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import BinaryIO
 
 from demail_gateway.application.inspect_content import CmsSigners, content_signature
 from demail_gateway.core.address import Address, TrustedDomains
@@ -19,15 +21,20 @@ from demail_gateway.core.confirmation_check import check_confirmation
 from demail_gateway.core.confirmation_reading import is_confirmation, read_confirmation
 from demail_gateway.core.errors import MalformedMessage
 from demail_gateway.core.findings import Severity
-from demail_gateway.core.header import Octets, read_message
+from demail_gateway.core.header import Header, Octets, ReadMessage, read_message
 from demail_gateway.core.ident import check_ident, is_ident, read_ident
 from demail_gateway.core.integrity import IntegrityResult, check_integrity, checks
+from demail_gateway.core.large_message import read_large_message
 from demail_gateway.core.notification_check import check_notification, is_notification, read_notification_message
 from demail_gateway.core.primitives import Judge, Verifier, XmlSignatures
 from demail_gateway.core.vocabulary import Protection
 
 REMARKS_ONLY = frozenset({"integrity-tag-c", "integrity-tag-l", "integrity-tag-q"})
 """Tags that IN-5, IN-6 and the rule on `l` let pass: findings of severity E that are remarks to a reader of files."""
+
+WHOLE_OCTETS = 5 * 1024 * 1024
+"""Files up to this are read at once; of larger ones only a window is in memory. A confirmation or notification of a
+message to thousands of recipients stays below: a larger one is none."""
 
 
 class Kind(StrEnum):
@@ -58,12 +65,14 @@ class Tools:
     verifier: Verifier
     xml_signatures: XmlSignatures
     judge: Judge
-    """With the caller's anchors and revocation lists."""
+    """With the caller's anchors and status answers."""
     judge_with: Callable[[Sequence[bytes], Sequence[bytes]], Judge]
-    """The same anchors, with further certificates for paths and further revocation lists (DER)."""
+    """The same anchors, with further certificates for paths and further lists and OCSP responses (DER)."""
     cms_signers: CmsSigners
     trusted: TrustedDomains | None
     """De-Mail domains of the trust list, for system addresses (CO-2); None: there is no list, as offline."""
+    room: Callable[[], BinaryIO] = io.BytesIO
+    """Somewhere to put what must be read twice, gone when closed; a temporary file where memory is scarce."""
 
 
 def inspect_message(octets: bytes, tools: Tools, at: datetime, mailbox: Address | None = None) -> Inspection:
@@ -71,19 +80,62 @@ def inspect_message(octets: bytes, tools: Tools, at: datetime, mailbox: Address 
     try:
         message = read_message(octets)
     except MalformedMessage as error:
-        failed = Check("message.readable", Outcome.FAILED, error.reason, "RFC 5322; MF-31")
-        return Inspection(Kind.MESSAGE, Outcome.FAILED, (failed,))
+        return _unreadable(error)
     if is_confirmation(message.header):
         return _confirmation(message, tools, at)
     if is_notification(message.header):
         return _notification(message, tools, at)
+    more = _ident(message, tools, at, mailbox) if is_ident(message.header) else ()
+    return _ordinary(message, tools, at, more)
+
+
+def inspect_message_file(source: BinaryIO, tools: Tools, at: datetime) -> Inspection:
+    """As `inspect_message`, for a seekable file of any size, in bounded memory. Raises OSError."""
+    size_bytes = source.seek(0, io.SEEK_END)
+    source.seek(0)
+    if size_bytes <= WHOLE_OCTETS:
+        return inspect_message(source.read(), tools, at)
+
+    def read_at(offset: int, octets: int) -> bytes:
+        source.seek(offset)
+        return source.read(octets)
+
+    try:
+        message = read_large_message(size_bytes, read_at)
+    except MalformedMessage as error:
+        return _unreadable(error)
+    kind = _proof(message.header)
+    return _ordinary(message, tools, at) if kind is None else _too_large(kind, message, tools, at)
+
+
+def _unreadable(error: MalformedMessage) -> Inspection:
+    failed = Check("message.readable", Outcome.FAILED, error.reason, "RFC 5322; MF-31")
+    return Inspection(Kind.MESSAGE, Outcome.FAILED, (failed,))
+
+
+def _ordinary(message: ReadMessage, tools: Tools, at: datetime, more: tuple[Check, ...] = ()) -> Inspection:
     integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
-    found = (*checks(integrity), *_matrix(message))
-    if is_ident(message.header):
-        found = (*found, *_ident(message, tools, at, mailbox))
+    found = (*checks(integrity), *_matrix(message), *more)
     outcome = worst(check.outcome for check in found)
     remark = content_signature(message, tools.cms_signers, tools.judge, tools.judge_with, at)
-    return _inspection(Kind.MESSAGE, message, integrity, outcome, (*found, *remark))
+    return _inspection(Kind.MESSAGE, message.header, integrity, outcome, (*found, *remark))
+
+
+def _proof(header: Header) -> Kind | None:
+    """What a message of class B, M or I is; None for an ordinary one."""
+    if is_confirmation(header):
+        return Kind.CONFIRMATION
+    if is_notification(header):
+        return Kind.NOTIFICATION
+    return Kind.MESSAGE if is_ident(header) else None
+
+
+def _too_large(kind: Kind, message: ReadMessage, tools: Tools, at: datetime) -> Inspection:
+    """Nothing but the seal is looked at."""
+    integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
+    size = Check("proof.size", Outcome.INDETERMINATE, "proof-too-large", "TR 01201-3.4 §3.5")
+    found = (*checks(integrity), size)
+    return _inspection(kind, message.header, integrity, worst(check.outcome for check in found), found)
 
 
 def _confirmation(message: Octets, tools: Tools, at: datetime) -> Inspection:
@@ -98,7 +150,7 @@ def _confirmation(message: Octets, tools: Tools, at: datetime) -> Inspection:
     )
     integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
     found = (*checks(integrity), *report.checks)
-    return _inspection(Kind.CONFIRMATION, message, integrity, report.outcome, found)
+    return _inspection(Kind.CONFIRMATION, message.header, integrity, report.outcome, found)
 
 
 def _notification(message: Octets, tools: Tools, at: datetime) -> Inspection:
@@ -112,7 +164,9 @@ def _notification(message: Octets, tools: Tools, at: datetime) -> Inspection:
         at=at,
     )
     integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
-    return _inspection(Kind.NOTIFICATION, message, integrity, report.outcome, (*checks(integrity), *report.checks))
+    return _inspection(
+        Kind.NOTIFICATION, message.header, integrity, report.outcome, (*checks(integrity), *report.checks)
+    )
 
 
 def _ident(message: Octets, tools: Tools, at: datetime, mailbox: Address | None) -> tuple[Check, ...]:
@@ -128,13 +182,13 @@ def _ident(message: Octets, tools: Tools, at: datetime, mailbox: Address | None)
 
 
 def _inspection(
-    kind: Kind, message: Octets, integrity: IntegrityResult, outcome: Outcome, found: tuple[Check, ...]
+    kind: Kind, header: Header, integrity: IntegrityResult, outcome: Outcome, found: tuple[Check, ...]
 ) -> Inspection:
-    message_id = message.header.value("x-de-mail-message-id")
+    message_id = header.value("x-de-mail-message-id")
     return Inspection(kind, outcome, found, message_id, integrity.protection, integrity.algorithm)
 
 
-def _matrix(message: Octets) -> tuple[Check, ...]:
+def _matrix(message: ReadMessage) -> tuple[Check, ...]:
     """Findings of the message checker as checks of their own; warnings are remarks and do not count."""
     source = "TR 01201-3.4 §3.1.1; MF-31"
     findings = check_message(message)

@@ -5,13 +5,13 @@ A De-Mail is protected by its providers' seal; what its writer signed himself is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from demail_gateway.core.checks import Check, Outcome, worst
 from demail_gateway.core.errors import CertificateMalformed, CmsInvalid
-from demail_gateway.core.header import Octets
+from demail_gateway.core.header import ReadMessage
 from demail_gateway.core.mime import Part, read_parts
 from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict, Judge
 
@@ -40,7 +40,9 @@ class ContentSigners:
     """Timestamps; None for one that does not hold."""
 
 
-CmsSigners = Callable[[bytes, bytes | None, datetime], ContentSigners]
+Pieces = bytes | Iterable[bytes]
+"""Octets at once, or in pieces where they are not in memory."""
+CmsSigners = Callable[[Pieces, Pieces | None, datetime], ContentSigners]
 """CMS signature, its content (None: it lies inside), moment for the policy. Raises CmsInvalid unless every signature
 holds."""
 JudgeWith = Callable[[tuple[bytes, ...], tuple[bytes, ...]], Judge]
@@ -51,7 +53,7 @@ _ENVELOPES = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 
 
 def content_signature(
-    message: Octets, cms_signers: CmsSigners, judge: Judge, judge_with: JudgeWith, at: datetime
+    message: ReadMessage, cms_signers: CmsSigners, judge: Judge, judge_with: JudgeWith, at: datetime
 ) -> tuple[Check, ...]:
     """The checks, or nothing where the message carries no such signature.
 
@@ -92,15 +94,20 @@ def _stamp(stamp: Stamp | None, judge: Judge, judge_with: JudgeWith, at: datetim
     return Check("content.timestamp", outcome, detail, source)
 
 
-def _signed(parts: tuple[Part, ...]) -> tuple[bytes, bytes | None] | None:
+def _signed(parts: tuple[Part, ...]) -> tuple[Pieces, Pieces | None] | None:
     """Signature and signed entity of a message that is signed as a whole."""
     top = parts[0]
     if top.content_type in _ENVELOPES and top.parameters.get("smime-type", "").lower() == "signed-data":
-        return top.decode(), None
+        return _octets(top), None
     children = [part for part in parts if part.path.isdigit()]
     if top.content_type != "multipart/signed" or len(children) != 2 or children[1].content_type not in _SIGNATURES:
         return None
-    return children[1].decode(), bytes(children[0].entity)
+    return _octets(children[1]), map(bytes, children[0].entity_chunks())
+
+
+def _octets(part: Part) -> Pieces:
+    """At once where the message is in memory, else in pieces."""
+    return part.decode() if isinstance(part.octets, bytes) else part.decoded_chunks()
 
 
 def _judged(certificate: bytes, judge: Judge, with_more: Judge, at: datetime) -> tuple[Outcome, str]:

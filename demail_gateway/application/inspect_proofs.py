@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from demail_gateway.application.inspect import Tools
+from demail_gateway.application.inspect import WHOLE_OCTETS, Tools
 from demail_gateway.application.inspect_journal import json_object
+from demail_gateway.application.package_members import Members
 from demail_gateway.core.address import parse_address
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.confirmation_check import check_confirmation
@@ -21,7 +22,7 @@ from demail_gateway.core.confirmation_reading import read_confirmation
 from demail_gateway.core.confirmation_report import ConfirmationReport, SentCopy
 from demail_gateway.core.correlation import KEYS, Correlation, CorrelationKeys, correlate
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
-from demail_gateway.core.header import Octets, read_message
+from demail_gateway.core.header import MAX_HEADER_OCTETS, Octets, read_message
 from demail_gateway.core.metadata import read_metadata
 from demail_gateway.core.notification_check import (
     NotificationReport,
@@ -34,6 +35,7 @@ from demail_gateway.core.package import Manifest, Role
 Verdict = tuple[Outcome, tuple[Check, ...]]
 _Report = ConfirmationReport | NotificationReport
 _SOURCE = "GWT-90; SND-101"
+_HEADER_OCTETS = MAX_HEADER_OCTETS + len(b"\r\n\r\n")
 _PROOF_OPTIONS = tuple(name for name in OPTION_NAMES if name.startswith("confirmation_of_"))
 
 
@@ -41,17 +43,21 @@ _PROOF_OPTIONS = tuple(name for name in OPTION_NAMES if name.startswith("confirm
 class Package:
     """An unpacked evidence package."""
 
-    members: Mapping[str, bytes]
+    members: Members
     manifest: Manifest
     tools: Tools
     """With the package's certificates for paths and its status answers; the anchors are the caller's."""
     at: datetime | None
     """For which everything is judged; None: each thing for its own moment."""
 
-    def octets_of(self, role: Role) -> Iterator[tuple[str, bytes]]:
-        for path in self.manifest.paths_of(role):
-            if path in self.members:
-                yield path, self.members[path]
+    def paths_of(self, role: Role) -> Iterator[str]:
+        """Of the members of this role that are there."""
+        return (path for path in self.manifest.paths_of(role) if path in self.members)
+
+    def octets_of(self, role: Role) -> Iterator[tuple[str, bytes | None]]:
+        """Members that are small by their nature; None for one that is none of those."""
+        for path in self.paths_of(role):
+            yield path, self.members[path] if self.members.size_bytes(path) <= WHOLE_OCTETS else None
 
 
 def inspect_proofs(package: Package) -> tuple[Verdict, ...]:
@@ -65,7 +71,7 @@ def proof_was_requested(package: Package) -> bool | None:
     """Whether the message asked for a confirmation, as handed over or as recorded; None: neither is inside."""
     told = [copy.sent.options.any_confirmation for copy in _sent_copies(package)]
     for _, octets in package.octets_of(Role.MESSAGE_RECORD):
-        options = (json_object(octets) or {}).get("options")
+        options = (json_object(octets or b"") or {}).get("options")
         if isinstance(options, Mapping) and all(name in options for name in _PROOF_OPTIONS):
             told.append(any(options[name] is not False for name in _PROOF_OPTIONS))
     return any(told) if told else None
@@ -74,6 +80,8 @@ def proof_was_requested(package: Package) -> bool | None:
 @dataclass(frozen=True, slots=True)
 class _Copy:
     sent: SentCopy
+    """Without its octets: they are read for the proof that speaks of them."""
+    path: str
     keys: CorrelationKeys
 
 
@@ -82,6 +90,10 @@ _Judge = Callable[[Octets, Package, tuple[_Copy, ...], str], tuple[CorrelationKe
 
 def _judged(package: Package, copies: tuple[_Copy, ...], role: Role, judge: _Judge, source: str) -> Iterator[Verdict]:
     for path, octets in package.octets_of(role):
+        if octets is None:
+            too_large = Check("evidence.readable", Outcome.INDETERMINATE, f"{path}: proof-too-large", _SOURCE)
+            yield Outcome.INDETERMINATE, (too_large,)
+            continue
         try:
             keys, report = judge(read_message(octets), package, copies, path)
         except MalformedMessage as error:
@@ -110,12 +122,16 @@ def _situation(package: Package, copies: tuple[_Copy, ...], keys: CorrelationKey
     correlation = _correlation(copies, keys)
     return {
         "correlation": correlation,
-        "sent": None if correlation.copy_id is None else copies[correlation.copy_id.int].sent,
+        "sent": None if correlation.copy_id is None else _whole(package, copies[correlation.copy_id.int]),
         "verifier": package.tools.verifier,
         "judge": package.tools.judge,
         "trusted": package.tools.trusted,
         "at": package.at or _received(package, path),
     }
+
+
+def _whole(package: Package, copy: _Copy) -> SentCopy:
+    return replace(copy.sent, octets=package.members[copy.path])
 
 
 def _correlation(copies: tuple[_Copy, ...], keys: CorrelationKeys) -> Correlation:
@@ -136,7 +152,8 @@ def _names_another(keys: CorrelationKeys, copies: tuple[_Copy, ...]) -> bool:
 
 def _received(package: Package, path: str) -> datetime:
     """When a proof came in, as its report says; a report that does not say leaves the package's own moment."""
-    report = json_object(package.members.get(f"reports/{path.split('/')[-1].removesuffix('.eml')}.json", b""))
+    name = f"reports/{path.split('/')[-1].removesuffix('.eml')}.json"
+    report = json_object(package.members.beginning(name, WHOLE_OCTETS)) if name in package.members else None
     try:
         moment = datetime.fromisoformat((report or {})["received_at"])
     except (KeyError, TypeError, ValueError):
@@ -147,15 +164,15 @@ def _received(package: Package, path: str) -> datetime:
 def _sent_copies(package: Package) -> tuple[_Copy, ...]:
     """What was handed over. What cannot be read confirms nothing; the member's digest is checked elsewhere."""
     found = []
-    for _, octets in package.octets_of(Role.MESSAGE_SUBMITTED):
+    for path in package.paths_of(Role.MESSAGE_SUBMITTED):
         try:
-            found.append(_sent_copy(read_message(octets)))
+            found.append(_sent_copy(path, read_message(package.members.beginning(path, _HEADER_OCTETS))))
         except (MalformedMessage, AddressInvalid):
             continue
     return tuple(found)
 
 
-def _sent_copy(message: Octets) -> _Copy:
+def _sent_copy(path: str, message: Octets) -> _Copy:
     metadata = read_metadata(message.header)
     chosen = metadata.chosen_recipients
     sent = SentCopy(
@@ -166,11 +183,10 @@ def _sent_copy(message: Octets) -> _Copy:
         options=SendOptions(**{name: getattr(metadata, name) for name in OPTION_NAMES}),
         private_id=metadata.private_id or "",
         reply_to=metadata.reply_to,
-        octets=message.data,
     )
     keys = CorrelationKeys(
         private_id=metadata.private_id,
         demail_message_id=metadata.message_id,
         internet_message_id=metadata.internet_message_id,
     )
-    return _Copy(sent, keys)
+    return _Copy(sent, path, keys)

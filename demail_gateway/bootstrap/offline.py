@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import os
+import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain
+from typing import BinaryIO, cast
 
 from demail_gateway.application.inspect import Tools
-from demail_gateway.application.inspect_content import ContentSigners, Stamp
+from demail_gateway.application.inspect_content import ContentSigners, Pieces, Stamp
 from demail_gateway.core.errors import CmsInvalid
 from demail_gateway.core.primitives import Judge
 from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_pem_bundle
-from demail_gateway.trust.cms import verify_detached, verify_enveloping
+from demail_gateway.trust.cms import verify_detached, verify_enveloping, verify_enveloping_file
 from demail_gateway.trust.cms.timestamps import read_token
 from demail_gateway.trust.crls import read_crls
 from demail_gateway.trust.keys import generate_key, to_pkcs8
@@ -20,6 +23,10 @@ from demail_gateway.trust.paths import PathJudge
 from demail_gateway.trust.policy import SMIME
 from demail_gateway.trust.verifier import CryptographyVerifier
 from demail_gateway.trust.xmldsig import LxmlSignatures
+
+_IN_MEMORY_OCTETS = 1024 * 1024
+_MAX_SIGNATURE_OCTETS = 1024 * 1024
+"""A detached signature with its chain and timestamp has some ten thousand."""
 
 
 def inspection_tools(anchor_files: Sequence[bytes], crl_files: Sequence[bytes]) -> Tools:
@@ -41,7 +48,13 @@ def inspection_tools(anchor_files: Sequence[bytes], crl_files: Sequence[bytes]) 
         judge_with=judge_with,
         cms_signers=cms_signers,
         trusted=None,
+        room=temporary_room,
     )
+
+
+def temporary_room() -> BinaryIO:
+    """A file of our own that is gone when closed; small ones stay in memory."""
+    return cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_OCTETS))
 
 
 def new_identity(common_name: str, dns: Sequence[str], ips: Sequence[str]) -> tuple[bytes, str]:
@@ -57,9 +70,19 @@ def fingerprint_of(certificate_pem: bytes) -> str:
     return fingerprint(pem_to_der(certificate_pem))
 
 
-def cms_signers(signature: bytes, content: bytes | None, at: datetime) -> ContentSigners:
-    """As `inspect_content.CmsSigners`. Raises CmsInvalid."""
-    found = verify_enveloping(signature)[0] if content is None else verify_detached(signature, content)
+def cms_signers(signature: Pieces, content: Pieces | None, at: datetime) -> ContentSigners:
+    """As `inspect_content.CmsSigners`. Raises CmsInvalid.
+
+    A structure in pieces that holds its content is put into a temporary file; what holds none is small.
+    """
+    if content is not None:
+        found = verify_detached(_at_once(signature), content)
+    elif isinstance(signature, bytes):
+        found = verify_enveloping(signature)[0]
+    else:
+        with temporary_room() as room, open(os.devnull, "wb") as nowhere:
+            room.writelines(signature)
+            found = verify_enveloping_file(room, nowhere)
     mechanisms = tuple(chain.from_iterable(signer.mechanisms for signer in found.signers))
     return ContentSigners(
         signers=tuple(signer.certificate_der for signer in found.signers),
@@ -75,3 +98,14 @@ def _stamp(token: bytes, signature: bytes) -> Stamp | None:
     except CmsInvalid:
         return None
     return Stamp(read.time, read.certificate_der, read.certificates)
+
+
+def _at_once(signature: Pieces) -> bytes:
+    if isinstance(signature, bytes):
+        return signature
+    found = bytearray()
+    for piece in signature:
+        found += piece
+        if len(found) > _MAX_SIGNATURE_OCTETS:
+            raise CmsInvalid("too large")
+    return bytes(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import os
 import sys
@@ -157,7 +158,7 @@ def _verify(running: Running, sent: Sequence[Sent]) -> bool:
     """Every package verifies with the sandbox's anchor alone; with one flipped byte it does not."""
     tools = inspection_tools([running.sandbox.trust_anchor.read_bytes()], [])
     for each in sent:
-        inspection = inspect_package(each.package, tools, None)
+        inspection = inspect_package(io.BytesIO(each.package), tools, None)
         if inspection.outcome != "passed":
             failed = [
                 f"{c.name} {c.detail}" for c in inspection.checks if c.outcome not in ("passed", "not-applicable")
@@ -175,7 +176,7 @@ def _tampering_shows(package: bytes, tools: Any) -> bool:
     """Whether a package with one byte changed fails."""
     changed = bytearray(package)
     changed[len(changed) // 2] ^= 0x01
-    return inspect_package(bytes(changed), tools, None).outcome == "failed"
+    return inspect_package(io.BytesIO(changed), tools, None).outcome == "failed"
 
 
 def _document(sent: Sequence[Sent], seconds: float, *, passed: bool, tampered: bool) -> dict[str, Any]:

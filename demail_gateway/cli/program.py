@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from demail_gateway import __version__
+from demail_gateway.application.explain.wording import Language
 from demail_gateway.cli.administer import client_app, connection_app, key_app, tenant_app
 from demail_gateway.cli.queues import queue_app
 from demail_gateway.core.errors import DemailError
@@ -121,16 +122,21 @@ class _Verify(TyperCommand):
 
 @app.command(cls=_Verify)
 def verify(
-    files: Annotated[list[Path], typer.Argument(help="Nachrichten (.eml), Nachweispakete (.zip), Journal-Exporte.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Nachrichten (.eml, mbox), Nachweispakete (.zip), Journal-Exporte.")
+    ],
     trust_anchor: Annotated[list[Path] | None, typer.Option(help="Vertrauensanker (PEM).")] = None,
     crl: Annotated[list[Path] | None, typer.Option(help="Sperrliste (DER oder PEM).")] = None,
     at: Annotated[str | None, typer.Option(help="Zeitpunkt der Prüfung (RFC 3339).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Je Datei ein JSON-Objekt.")] = False,
+    language: Annotated[
+        Language, typer.Option(help="Sprache des Berichts (language of the report).")
+    ] = Language.GERMAN,
 ) -> None:
     """Prüft Dateien ohne Datenbank und Netz. Ergebnis: 0 bestanden, 1 durchgefallen, 2 unbestimmt, 3 nicht lesbar."""
     from demail_gateway.cli.verify import run_verify
 
-    raise typer.Exit(run_verify(files, trust_anchor or [], crl or [], at, as_json=as_json))
+    raise typer.Exit(run_verify(files, trust_anchor or [], crl or [], at, as_json=as_json, language=language))
 
 
 @app.command()

@@ -1,22 +1,28 @@
-"""`verify`: checks files offline and says what was found, for clerks in German or as JSON."""
+"""`verify`: checks files offline and says what was found, for clerks in German or English or as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from demail_gateway.application.explain.report import Line, explain
+from demail_gateway.application.explain.wording import Language
+from demail_gateway.application.explain.wording import Text as Bilingual
 from demail_gateway.application.inspect import Inspection
-from demail_gateway.application.inspect_package import Unreadable, inspect_file
-from demail_gateway.bootstrap.offline import inspection_tools
+from demail_gateway.application.inspect_file import Unreadable, inspect_file
+from demail_gateway.bootstrap.offline import inspection_tools, temporary_room
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.errors import DemailError
 
@@ -24,42 +30,50 @@ EXIT = {Outcome.PASSED: 0, Outcome.FAILED: 1, Outcome.INDETERMINATE: 2, Outcome.
 UNUSABLE = 3
 _SEVERITY = (UNUSABLE, 1, 2, 0)
 """3 wins over 1, 1 over 2, 2 over 0."""
-WORDS = {
-    Outcome.PASSED: "bestanden",
-    Outcome.FAILED: "durchgefallen",
-    Outcome.INDETERMINATE: "unbestimmt",
-    Outcome.NOT_APPLICABLE: "entfällt",
-}
-KINDS = {
-    "message": "De-Mail-Nachricht",
-    "confirmation": "Bestätigung",
-    "notification": "Meldung",
-    "evidence-package": "Nachweispaket",
-    "journal": "Journal",
-}
-_WIDTH = 240
+_WIDTH = 160
 _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.INDETERMINATE: "yellow"}
+_HEADINGS = (Bilingual("Prüfung", "Check"), Bilingual("Ergebnis", "Result"), Bilingual("Befund", "Finding"))
+_ADVICE = Bilingual("Zu tun", "What to do")
+_PASSED = Bilingual("Bestanden", "Passed")
+_NOT_REACHED = Bilingual("Nicht mehr geprüft", "Not checked any more")
+_UNREADABLE = Bilingual(
+    "nicht lesbar: weder De-Mail noch Nachweispaket noch Journal",
+    "unreadable: neither De-Mail nor evidence package nor journal",
+)
 
 
 def run_verify(
-    files: Sequence[Path], anchors: Sequence[Path], crls: Sequence[Path], at: str | None, *, as_json: bool
+    files: Sequence[Path],
+    anchors: Sequence[Path],
+    crls: Sequence[Path],
+    at: str | None,
+    *,
+    as_json: bool,
+    language: Language = Language.GERMAN,
 ) -> int:
     """Exit code: 0 all passed, 1 one failed, 2 one indeterminate and none failed, 3 unusable (3 wins over 1 over 2)."""
     try:
         moment = _moment(at)
-        tools = inspection_tools([_read(path) for path in anchors or _default_anchors()], [_read(p) for p in crls])
+        tools = inspection_tools(
+            [p.read_bytes() for p in anchors or _default_anchors()], [p.read_bytes() for p in crls]
+        )
     except (ValueError, OSError, DemailError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return UNUSABLE
     codes = []
     for path in files:
         try:
-            inspection = inspect_file(_read(path), tools, datetime.now(UTC), moment)
-        except (OSError, Unreadable) as error:
-            print(f"{path}: nicht lesbar: {error}", file=sys.stderr)
+            with _opened(path) as source:
+                inspection = inspect_file(source, tools, datetime.now(UTC), moment)
+        except Unreadable:
+            print(f"{printable(str(path))}: {_UNREADABLE.in_language(language)}", file=sys.stderr)
             codes.append(UNUSABLE)
             continue
-        _show(path, inspection, as_json=as_json)
+        except OSError as error:
+            print(f"{printable(str(path))}: {error.strerror or error}", file=sys.stderr)
+            codes.append(UNUSABLE)
+            continue
+        _show(path, inspection, language, as_json=as_json)
         codes.append(EXIT[inspection.outcome])
     return next((code for code in _SEVERITY if code in codes), UNUSABLE)
 
@@ -79,6 +93,11 @@ def as_document(path: Path, inspection: Inspection) -> dict[str, Any]:
     }
 
 
+def printable(text: str) -> str:
+    """As it is, but for what would steer a terminal: that is shown as replacement characters."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
+
+
 def _mode(inspection: Inspection) -> str:
     return "signed" if inspection.mode == "signature" else str(inspection.mode)
 
@@ -96,27 +115,48 @@ def _default_anchors() -> list[Path]:
     return [Path(name) for name in os.environ.get("DEMAIL_TRUST_ANCHORS", "").split(os.pathsep) if name]
 
 
-def _read(path: Path) -> bytes:
-    return path.read_bytes()
+def _opened(path: Path) -> BinaryIO:
+    """The file, or a copy of what a pipe holds: checking moves to and fro."""
+    source = path.open("rb")
+    if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+        return source
+    with source:
+        room = temporary_room()
+        shutil.copyfileobj(source, room)
+    room.seek(0)
+    return room
 
 
-def _show(path: Path, inspection: Inspection, *, as_json: bool) -> None:
+def _show(path: Path, inspection: Inspection, language: Language, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(as_document(path, inspection), ensure_ascii=False))
         return
+    report = explain(inspection, language)
     # lines for a file or another program are not broken at a terminal's width
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-    verdict = Text(WORDS[inspection.outcome], style=_COLOURS.get(inspection.outcome, ""))
-    console.print(Text.assemble(_plain(f"{path}: {KINDS[inspection.kind]}: "), verdict))
-    table = Table(box=None, pad_edge=False)
-    for title in ("Prüfung", "Ergebnis", "Befund", "Quelle"):
-        table.add_column(title, overflow="fold")
-    for check in inspection.checks:
-        if check.outcome is not Outcome.NOT_APPLICABLE:
-            table.add_row(*map(_plain, (check.name, WORDS[check.outcome], check.detail, check.source)))
-    console.print(table)
+    verdict = Text(report.word, style=_COLOURS[report.outcome])
+    console.print(Text.assemble(_plain(f"{path}: {report.kind}: "), verdict))
+    sentences = [report.meaning, f"{_ADVICE.in_language(language)}: {report.advice}"]
+    for heading, titles in ((_PASSED, report.passed), (_NOT_REACHED, report.not_reached)):
+        sentences += [f"{heading.in_language(language)}: {', '.join(titles)}."] if titles else []
+    for sentence in sentences:
+        console.print(Padding(_plain(sentence), (0, 0, 0, 2), expand=False))
+    if report.lines:
+        console.print(_table(report.lines, language))
+
+
+def _table(lines: Sequence[Line], language: Language) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    for heading in _HEADINGS:
+        table.add_column(heading.in_language(language), overflow="fold")
+    for line in lines:
+        about = f"{line.name} · {line.source}" if line.source else line.name
+        told = Text.assemble(_plain(line.finding), "\n" if line.finding else "", (printable(about), "dim"))
+        word = Text(line.word, style=_COLOURS.get(line.outcome, ""))
+        table.add_row(_plain(line.title), word, told)
+    return table
 
 
 def _plain(text: str) -> Text:
-    """As it is: no markup in it counts, and what would steer a terminal is shown as a replacement character."""
-    return Text("".join(each if each.isprintable() else "\ufffd" for each in text))
+    """No markup in it counts."""
+    return Text(printable(text))

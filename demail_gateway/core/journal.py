@@ -50,22 +50,38 @@ def journal_hash(prev: bytes, item: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(prev + journal_canonical(item)).digest()
 
 
+class Chain:
+    """The chain of one tenant, checked entry by entry in order of `seq`: memory does not grow with it.
+
+    An excerpt may begin later than 1: what came before it is then not proven, and the caller says so.
+    """
+
+    __slots__ = ("_prev", "_seq", "begin")
+
+    def __init__(self) -> None:
+        self.begin: int | None = None
+        """`seq` of the first entry; None before there was one, or if it had none."""
+        self._seq: int | None = None
+        self._prev: bytes | None = None
+
+    def add(self, item: Mapping[str, Any]) -> ChainFault | None:
+        """What is wrong with the next entry; None: it holds."""
+        own = _numbered(item)
+        finding = _finding(item, own, self._seq, self._prev)
+        if self._seq is None and self.begin is None:
+            self.begin = own
+        self._seq, self._prev = own, _hash_of(item, "hash")
+        return ChainFault(own, finding) if finding else None
+
+
 def chain_faults(items: Iterable[Mapping[str, Any]]) -> tuple[ChainFault, ...]:
     """Everything that is wrong with a chain of one tenant, entries in order of `seq`; empty: it holds.
 
-    An excerpt may begin later than 1: what came before it is then not proven, and the caller says so. Entries of
-    several tenants are several chains: part them first. Not shown: that the chain goes on after the last entry.
+    As `Chain`. Entries of several tenants are several chains: part them first. Not shown: that the chain goes on after
+    the last entry.
     """
-    faults: list[ChainFault] = []
-    seq: int | None = None
-    prev: bytes | None = None
-    for item in items:
-        own = _numbered(item)
-        finding = _finding(item, own, seq, prev)
-        if finding:
-            faults.append(ChainFault(own, finding))
-        seq, prev = own, _hash_of(item, "hash")
-    return tuple(faults)
+    chain = Chain()
+    return tuple(fault for fault in map(chain.add, items) if fault is not None)
 
 
 def _finding(item: Mapping[str, Any], own: int | None, seq: int | None, prev: bytes | None) -> str | None:

@@ -64,7 +64,7 @@ def package(members: Mapping[str, tuple[Role, bytes]] = PROOF, by: SoftwareSigne
 
 
 def inspected(octets: bytes) -> Inspection:
-    return inspect_package(octets, inspection_tools([ROOT.certificate_pem], []), None)
+    return inspect_package(io.BytesIO(octets), inspection_tools([ROOT.certificate_pem], []), None)
 
 
 def found(inspection: Inspection, name: str) -> tuple[Outcome, str]:
@@ -107,7 +107,7 @@ def test_no_proof_is_no_pass() -> None:
     message = {"messages/1.eml": PROOF["messages/1.eml"]}
     for members in (message, {}):
         inspection = inspected(package(members))
-        assert found(inspection, "package.proofs") == (Outcome.INDETERMINATE, "keine Nachweise")
+        assert found(inspection, "package.proofs") == (Outcome.INDETERMINATE, "proofs-none")
         assert inspection.outcome is Outcome.INDETERMINATE
 
 
@@ -123,7 +123,7 @@ def test_a_message_that_asked_for_no_proof_needs_none() -> None:
         "message.json": (Role.MESSAGE_RECORD, record),
     }
     inspection = inspected(package(members))
-    assert found(inspection, "package.proofs") == (Outcome.NOT_APPLICABLE, "keine Nachweise verlangt")
+    assert found(inspection, "package.proofs") == (Outcome.NOT_APPLICABLE, "proofs-not-requested")
     assert inspection.outcome is Outcome.PASSED
     contradiction = {**members, "messages/1.eml": PROOF["messages/1.eml"]}
     assert inspected(package(contradiction)).outcome is Outcome.INDETERMINATE

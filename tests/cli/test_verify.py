@@ -122,7 +122,7 @@ def test_a_journal_without_its_first_entries_is_undecided(tmp_path: Path, capsys
     file.write_bytes(journal().split(b"\n", 1)[1])
     assert verify(file) == 2
     (check,) = json.loads(capsys.readouterr().out)["checks"]
-    assert check["detail"] == "ten_01: beginnt bei 2, davor ist nichts bewiesen"
+    assert check["detail"] == "ten_01: journal-starts-late:2"
     file.write_bytes(journal(changed=True).split(b"\n", 1)[1])
     assert verify(file) == 1
 

@@ -84,8 +84,8 @@ def test_a_missing_a_changed_and_an_added_member_fail_by_name(path: str) -> None
 def test_a_detail_names_ordinary_members_and_repeats_no_hostile_name() -> None:
     added = {f"evidence/{n}.eml": b"" for n in range(8)} | {"\x1b[31m": b""}
     details = {c.name: c.detail for c in check_members(PACKAGE, member_digests({**MEMBERS, **added}))}
-    assert "evidence/0.eml" in details["package.nothing-added"]
-    assert "weitere" in details["package.nothing-added"]
+    assert "member-unlisted:evidence/0.eml" in details["package.nothing-added"]
+    assert "and-more:" in details["package.nothing-added"]
     assert "\x1b" not in details["package.nothing-added"]
 
 

@@ -1,0 +1,85 @@
+"""The members of an evidence package (.zip), read when they are asked for: never all of them are in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from demail_gateway.core.package import MAX_MEMBERS
+
+MAX_UNPACKED_OCTETS = 1024 * 1024 * 1024
+"""Ours: a package of the largest message (45 MiB) with its proofs stays far below; bounds a hostile archive."""
+_CHUNK_OCTETS = 256 * 1024
+_FAULTS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # encrypted
+    ValueError,
+    EOFError,
+    OSError,
+)
+"""What zipfile raises over hostile or damaged archives."""
+
+
+class Damaged(Exception):
+    """A package that cannot be unpacked: it was changed, so it fails, and is not merely unreadable."""
+
+
+class Members(Mapping[str, bytes]):
+    """Octets by path, unpacked at each access; every method raises Damaged over an archive that is not whole."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        """`source` is seekable and stays open as long as this is used."""
+        try:
+            self._archive = zipfile.ZipFile(source)
+        except _FAULTS as error:
+            raise Damaged("package-damaged") from error
+        infos = self._archive.infolist()
+        self._infos = {info.filename: info for info in infos}
+        too_large = sum(info.file_size for info in infos) > MAX_UNPACKED_OCTETS
+        if len(infos) > MAX_MEMBERS or too_large or len(self._infos) < len(infos):
+            raise Damaged("package-oversized")
+
+    def __getitem__(self, path: str) -> bytes:
+        return b"".join(self._chunks(path))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._infos)
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    def size_bytes(self, path: str) -> int:
+        """Unpacked, as the archive says."""
+        return self._infos[path].file_size
+
+    def beginning(self, path: str, octets: int) -> bytes:
+        """No more than so many octets of a member."""
+        try:
+            with self._archive.open(self._infos[path]) as member:
+                return member.read(octets)
+        except _FAULTS as error:
+            raise Damaged("package-damaged") from error
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 in lower-case hex of every member, by path."""
+        return {path: self._digest(path) for path in self}
+
+    def _digest(self, path: str) -> str:
+        digest = hashlib.sha256()
+        for chunk in self._chunks(path):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def _chunks(self, path: str) -> Iterator[bytes]:
+        try:
+            with self._archive.open(self._infos[path]) as member:
+                while chunk := member.read(_CHUNK_OCTETS):
+                    yield chunk
+        except _FAULTS as error:
+            raise Damaged("package-damaged") from error
