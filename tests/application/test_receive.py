@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -13,6 +13,7 @@ import pytest
 
 from demail_gateway.application.batch import Work
 from demail_gateway.application.inspect import Tools
+from demail_gateway.application.inspect_content import ContentSigners
 from demail_gateway.application.ports.arrivals import NewEvidence, NewInbound, SentCopyRecord, StoredArrival
 from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.ports.scanning import Scanner
@@ -23,7 +24,7 @@ from demail_gateway.core.checks import Outcome
 from demail_gateway.core.delivery_facts import Effect
 from demail_gateway.core.eicar import EICAR
 from demail_gateway.core.errors import KeyUnavailable, StoreUnavailable
-from demail_gateway.core.primitives import CertificateStatus, Judge, StatusGap
+from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict, Judge, StatusGap
 from demail_gateway.core.vocabulary import ConfirmationKind, NotificationType, RecipientKind, UndeliverableReason
 from demail_gateway.scanning.eicar_scanner import ENGINE, EicarScanner
 from demail_gateway.scanning.no_scanner import NoScanner
@@ -118,7 +119,7 @@ class Bench:
                 SIGNATURES,
                 self.judge,
                 lambda certs, crls: self.judge,
-                lambda signature, content: ((), ()),
+                lambda signature, content, at: ContentSigners((), ()),
                 TRUSTED,
             )
 
@@ -244,6 +245,41 @@ async def test_undecided_status_moves_nothing_and_is_checked_again() -> None:
     assert evidence.fact is None
     assert evidence.recheck_at is not None
     assert timedelta() < evidence.recheck_at - bench.clock.now <= timedelta(seconds=10)
+
+
+class Lacking:
+    """As long as nobody is asked the status is unknown."""
+
+    def judge(self, certificate_der: bytes, at: datetime) -> CertificateVerdict:
+        gap = StatusGap(certificate_der, b"issuer")
+        return replace(STATUS_UNKNOWN.judge(certificate_der, at), gaps=(gap,))
+
+
+@pytest.mark.clause("DIR-35")
+@pytest.mark.parametrize("octets", [RECEIPT, NORMAL])
+async def test_a_status_that_a_responder_tells_is_waited_for(octets: bytes) -> None:
+    bench = Bench(octets, judge=Lacking())
+    bench.judge_after_asking = VectorJudge()
+    await bench.run()
+    decided = [evidence.outcome for evidence in bench.arrivals.evidence]
+    decided += [entry.verification["outcome"] for entry in bench.arrivals.entries]
+    assert decided == [Outcome.PASSED]
+    assert {gap.issuer_der for gap in bench.asked_about} == {b"issuer"}
+    assert len(bench.asked_about) == len(set(bench.asked_about))
+
+
+async def test_a_status_that_no_responder_tells_is_looked_for_again_later() -> None:
+    bench = Bench(RECEIPT, judge=Lacking())
+    await bench.run()
+    assert bench.asked_about
+    assert bench.evidence.outcome is Outcome.INDETERMINATE
+    assert bench.evidence.recheck_at is not None
+
+
+async def test_nobody_is_asked_about_what_is_known_already() -> None:
+    bench = Bench(RECEIPT)
+    await bench.run()
+    assert bench.asked_about == []
 
 
 @pytest.mark.clause("IN-26")

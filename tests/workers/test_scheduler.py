@@ -161,7 +161,7 @@ async def test_lists_of_active_connections_are_stored_each_once() -> None:
     )
     await Refreshing(installation, None).run(10)
     assert [facts[0] for facts in installation.stored] == ["http://a", "http://b"]
-    assert installation.stored[0] == ("issuer", "http://a", b"http://a", NOW, None, NOW)
+    assert installation.stored[0] == ("http://a", FetchedAnswer(b"http://a", "issuer", NOW, None), NOW)
 
 
 async def test_list_of_a_new_connection_is_fetched_at_once() -> None:
