@@ -174,6 +174,7 @@ def collapsed(value: str) -> str:
 
 
 _NS = f"{{{NAMESPACE}}}"
+_NAME, _VALUE, _ORIGINAL_HEADER = (_NS + name for name in ("Name", "Value", "OriginalHeader"))
 _BLANKS = re.compile(r"[ \t\r\n]+")
 # everything that XML 1.0 cannot hold, not even as a character reference
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -202,7 +203,8 @@ def _root(xml: bytes, tag: str) -> Element:
 
 
 def _metadate(element: Element) -> Metadate:
-    return Metadate(_text(element, "Name") or "", _text(element, "Value") or "", _text(element, "OriginalHeader"))
+    texts = {child.tag: child.text or "" for child in reversed(element)}  # the first of each name counts
+    return Metadate(texts.get(_NAME, ""), texts.get(_VALUE, ""), texts.get(_ORIGINAL_HEADER))
 
 
 def _text(parent: Element, name: str) -> str | None:

@@ -73,12 +73,15 @@ class Header:
 
     fields: tuple[HeaderField, ...]
     _by_name: dict[str, list[HeaderField]] = field(init=False, repr=False, compare=False)
+    _values: dict[str, str] = field(init=False, repr=False, compare=False)
+    """Those that were asked for: the same few are read by many checks."""
 
     def __post_init__(self) -> None:
         by_name: dict[str, list[HeaderField]] = {}
         for item in self.fields:
             by_name.setdefault(item.lower, []).append(item)
         object.__setattr__(self, "_by_name", by_name)
+        object.__setattr__(self, "_values", {})
 
     @property
     def raw(self) -> bytes:
@@ -96,11 +99,15 @@ class Header:
 
     def value(self, name: str) -> str | None:
         """Value of the topmost field of this name; None if there is none."""
-        found = self.first(name)
-        return None if found is None else found.value
+        value = self._values.get(name)
+        if value is None and (found := self.first(name)) is not None:
+            value = self._values[name] = found.value
+        return value
 
     def duplicates(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of `names`, in lower case, that occur more than once (MF-14)."""
+        if len(self._by_name) == len(self.fields):
+            return ()
         return tuple(name for name in map(str.lower, names) if len(self._by_name.get(name, ())) > 1)
 
 

@@ -129,6 +129,7 @@ def purpose_findings(facts: CertificateFacts) -> tuple[str, ...]:
     return ("certificate-key-usage",) if facts.purposes and facts.purposes <= _FOREIGN_PURPOSES else ()
 
 
+_COVERED = tuple(map(str.lower, HEADER_LIST))
 _FOREIGN_PURPOSES = frozenset({"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.4"})
 """serverAuth, clientAuth, emailProtection."""
 _DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
@@ -190,7 +191,7 @@ class _Checker:
 
     def covered(self, integrity: IntegrityField) -> None:
         """Row 5 (IN-20)."""
-        missing = [name for name in map(str.lower, HEADER_LIST) if name not in integrity.h and self.header.first(name)]
+        missing = [name for name in _COVERED if name not in integrity.h and self.header.first(name)]
         if missing:
             self.note(*(f"h-incomplete:{name}" for name in missing))
             raise self.failed("header-coverage")

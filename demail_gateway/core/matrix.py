@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from demail_gateway.core.findings import Finding, finding
 from demail_gateway.core.header import Header
@@ -135,13 +136,13 @@ def matrix_findings(header: Header, message_class: MessageClass, version: str) -
     An unknown version has the rules of 1.8 (MF-5).
     """
     rules = version if version in KNOWN_VERSIONS else LATEST
-    for row in MATRIX:
-        presence, found = row.presence(message_class, rules), header.first(row.header)
+    for name, presence in _column(message_class, rules):
+        found = header.first(name)
         if presence is Presence.REQUIRED and found is None:
-            yield finding("header-missing", row.header)
+            yield finding("header-missing", name)
         elif presence is Presence.FORBIDDEN and found is not None:
-            yield finding("header-forbidden", row.header)
-    for name in header.duplicates(row.header for row in MATRIX if row.header not in RESENT):
+            yield finding("header-forbidden", name)
+    for name in header.duplicates(_ONCE):
         yield finding("duplicate-header", name)
     if 0 < sum(header.first(name) is not None for name in RESENT) < len(RESENT):
         yield finding("resent-incomplete")
@@ -157,6 +158,15 @@ def submission_findings(header: Header) -> Iterator[Finding]:
             yield finding("header-forbidden", name)
     for name in header.duplicates((*SUBMISSION_REQUIRED, "reply-to", "x-de-mail-private-id")):
         yield finding("duplicate-header", name)
+
+
+_ONCE = tuple(row.header for row in MATRIX if row.header not in RESENT)
+
+
+@cache
+def _column(message_class: MessageClass, version: str) -> tuple[tuple[str, Presence], ...]:
+    """What the table says of each field for one class and one known version."""
+    return tuple((row.header, row.presence(message_class, version)) for row in MATRIX)
 
 
 def _order(version: str) -> tuple[int, int]:

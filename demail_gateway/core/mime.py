@@ -282,8 +282,12 @@ def _header_end(data: bytes | Windows, start: int, end: int) -> tuple[int, int]:
         return start, start + 2
     if data.startswith(b"\n", start, end):
         return start, start + 1
-    found = [(at, at + len(mark)) for mark in (b"\r\n\r\n", b"\n\n") if (at := data.find(mark, start, end)) >= 0]
-    at, body = min(found, default=(end, end))
+    at, body = end, end
+    for mark in (b"\r\n\r\n", b"\n\n"):
+        # the second is looked for only in front of the first: not through the whole body
+        found = data.find(mark, start, at)
+        if found >= 0:
+            at, body = found, found + len(mark)
     return at, body
 
 

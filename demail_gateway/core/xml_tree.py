@@ -1,14 +1,14 @@
 """XML of others as a tree of the standard library; what must not be read is refused (CO-6).
 
-Entities cannot be declared, so none can be expanded; depth, number of tags and size are bounded, so that memory and
-time stay in proportion to honest documents whatever arrives.
+Entities cannot be declared, so none can be expanded; size and number of tags are bounded, so that memory and time stay
+in proportion to honest documents whatever arrives. Nothing here goes down a tree by recursion: depth does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from datetime import datetime
-from xml.etree.ElementTree import Element, TreeBuilder
+from xml.etree.ElementTree import Element, ParseError, XMLParser
 from xml.parsers import expat
 
 from demail_gateway.core.errors import XmlRefused
@@ -16,13 +16,11 @@ from demail_gateway.core.xml_time import parse_time
 
 MAX_XML_OCTETS = 8 * 1024 * 1024
 """A confirmation repeats the header section (at most 2 MiB here) twice, with escapes."""
-MAX_XML_DEPTH = 16
-"""The schema of confirmations needs 4, a signature 6, an Ident-Bestätigung 7."""
 MAX_XML_TAGS = 50_000
 """A confirmation has eight for each metadata field, some two hundred; each costs some hundred octets of memory."""
 
 ENCODINGS = frozenset({"UTF-8", "US-ASCII", "ASCII", "ISO-8859-1", "ISO-8859-15", "WINDOWS-1252"})
-"""All write ``<`` as one octet: what looks like no markup is none."""
+"""All write ``<`` and letters as one octet each: what looks like no markup is none."""
 
 
 def parse_xml(xml: bytes) -> Element:
@@ -31,12 +29,18 @@ def parse_xml(xml: bytes) -> Element:
     Comments and processing instructions leave no trace: they do not divide a text.
 
     Raises:
-        XmlRefused: DOCTYPE, another encoding, not well-formed, too large, too deep or too many tags.
+        XmlRefused: DOCTYPE, another encoding, not well-formed, too large or too many tags.
     """
     check_bounds(xml)
-    builder = _Builder()
-    _feed(xml, builder.start, builder.end, builder.data)
-    return builder.close()
+    _check_encoding(xml)
+    parser = XMLParser()
+    try:
+        parser.feed(xml)
+        root = parser.close()
+    except (ParseError, ValueError) as error:  # ValueError: octets that are none in their encoding
+        raise XmlRefused("not well-formed") from error
+    assert isinstance(root, Element), "a tree without comments begins with an element"
+    return root
 
 
 def root_tag(xml: bytes) -> str | None:
@@ -44,11 +48,14 @@ def root_tag(xml: bytes) -> str | None:
 
     Only the beginning is read: what follows may be not well-formed.
     """
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.StartElementHandler = _found
     try:
-        _feed(xml[:MAX_XML_OCTETS], _found, None, None)
+        _check_encoding(xml)
+        parser.Parse(xml[:MAX_XML_OCTETS], True)
     except _Found as found:
         return found.tag
-    except XmlRefused:
+    except (XmlRefused, expat.ExpatError, ValueError):
         return None
     return None
 
@@ -77,6 +84,10 @@ def time_of(text: str | None, findings: list[str]) -> datetime | None:
     return moment
 
 
+_BOM = b"\xef\xbb\xbf"
+_ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
+
+
 class _Found(Exception):
     def __init__(self, tag: str) -> None:
         super().__init__("root element")
@@ -87,56 +98,20 @@ def _found(name: str, _: dict[str, str]) -> None:
     raise _Found("{" + name if "}" in name else name)
 
 
-def _feed(
-    xml: bytes,
-    start: Callable[[str, dict[str, str]], None],
-    end: Callable[[str], None] | None,
-    data: Callable[[str], None] | None,
-) -> None:
-    parser = expat.ParserCreate(namespace_separator="}")
-    parser.XmlDeclHandler = _declaration
-    parser.StartDoctypeDeclHandler = _doctype
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = data
-    parser.buffer_text = True
-    try:
-        parser.Parse(xml, True)
-    except (expat.ExpatError, ValueError) as error:  # ValueError: octets that are none in their encoding
-        raise XmlRefused("not well-formed") from error
+def _check_encoding(xml: bytes) -> None:
+    """No encoding that could hide a DOCTYPE, and none of it to be seen: not in a comment either.
 
-
-def _declaration(_version: str, encoding: str | None, _standalone: int) -> None:
-    if encoding is not None and encoding.upper() not in ENCODINGS:
+    Before any parser sees it: an entity bomb must not even be expanded in order to be refused.
+    """
+    start = len(_BOM) if xml.startswith(_BOM) else 0
+    if b"\0" in xml:
         raise XmlRefused("encoding")
-
-
-def _doctype(*_: object) -> None:
-    raise XmlRefused("DOCTYPE")
-
-
-class _Builder:
-    """Expat's events into a tree of bounded depth."""
-
-    def __init__(self) -> None:
-        tree = TreeBuilder()
-        self.data, self.close = tree.data, tree.close
-        self._open, self._close = tree.start, tree.end
-        self._depth = 0
-        self._tags: dict[str, str] = {}
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > MAX_XML_DEPTH:
-            raise XmlRefused("too deep")
-        self._open(self._tag(name), attributes)
-
-    def end(self, name: str) -> None:
-        self._depth -= 1
-        self._close(self._tags[name])
-
-    def _tag(self, name: str) -> str:
-        tag = self._tags.get(name)
-        if tag is None:
-            tag = self._tags[name] = "{" + name if "}" in name else name
-        return tag
+    if xml.startswith(b"<?xml", start):
+        declaration = xml[start : xml.find(b"?>", start)]
+        named = _ENCODING.search(declaration)
+        if b"encoding" in declaration and (named is None or named[1].upper().decode("latin-1") not in ENCODINGS):
+            raise XmlRefused("encoding")
+    elif xml[start : start + 1] not in (b"<", b" ", b"\t", b"\r", b"\n"):
+        raise XmlRefused("not well-formed, or another encoding")
+    if b"<!DOCTYPE" in xml:
+        raise XmlRefused("DOCTYPE")
