@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from demail_gateway.core.draft_content import has_controls
 from demail_gateway.core.errors import NotFound
 from demail_gateway.tenancy.identifiers import Prefix, parse_id
-from demail_gateway.tenancy.naming import NAME_CHARS, SLUG_PATTERN, is_slug
+from demail_gateway.tenancy.naming import NAME_CHARS, REASON_CHARS, SLUG_PATTERN, is_slug
 
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -93,7 +93,14 @@ def _line(value: str) -> str:
 
 Line = Annotated[str, AfterValidator(_line)]
 """Text of one line: no control characters, so that it can be stored, logged and shown."""
-Name = Annotated[Line, Field(min_length=1, max_length=NAME_CHARS)]
+# the bounds before the validator: behind it pydantic counts entries instead of characters
+Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS), AfterValidator(_line)]
+AddressText = Annotated[str, Field(max_length=253), AfterValidator(_line)]
+Reason = Annotated[
+    str,
+    Field(min_length=1, max_length=REASON_CHARS, description="Kept in the tenant's journal: name no people"),
+    AfterValidator(_line),
+]
 
 
 def _slug(value: str) -> str:

@@ -9,12 +9,21 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from demail_gateway.api.fields import AccountId, AttachmentId, ConnectionId, Line, Name, Slug
+from demail_gateway.api.fields import (
+    AccountId,
+    AddressText,
+    AttachmentId,
+    ConnectionId,
+    Line,
+    Name,
+    Reason,
+    Slug,
+)
 from demail_gateway.core.options import OPTION_NAMES, PROFILES
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
 from demail_gateway.tenancy.client_authentication import EVERY_METHOD
 from demail_gateway.tenancy.lifecycle import PERMISSIONS, TenantState, TransitionReason
-from demail_gateway.tenancy.naming import REASON_CHARS, TenantKind
+from demail_gateway.tenancy.naming import TenantKind
 from demail_gateway.tenancy.scope import TENANT_SCOPES
 
 OptionName = Literal[
@@ -217,7 +226,7 @@ class AccountChanges(Changes):
 
 
 class AddressRequest(RequestBody):
-    address: Annotated[Line, Field(max_length=253)]
+    address: AddressText
     account_id: AccountId | None = None
 
 
@@ -295,7 +304,7 @@ class SenderRequest(RequestBody):
 
 class KeyRequest(RequestBody):
     algorithm: Literal["rsa-3072", "p256"] = "rsa-3072"
-    address: Annotated[Line, Field(max_length=253)] | None = None
+    address: AddressText | None = None
 
 
 class CertificateRequest(RequestBody):
@@ -328,11 +337,6 @@ class ConnectionChanges(Changes):
     auth_level: AuthLevel = AuthLevel.NORMAL
     profile: Profile = {}
     active: bool = True
-
-
-Reason = Annotated[
-    Line, Field(min_length=1, max_length=REASON_CHARS, description="Kept in the tenant's journal: name no people")
-]
 
 
 class SettleRequest(RequestBody):
