@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from demail_gateway.core.findings import Finding, finding
@@ -53,23 +52,23 @@ def field_findings(header: Header) -> Iterator[Finding]:
 class OctetScan:
     """What octets consist of, given in pieces; where they are cut makes no difference."""
 
-    __slots__ = ("_line", "_longest", "_paired", "_returns", "_seen_return", "_single", "has_nul", "size_bytes")
+    __slots__ = ("_ends", "_held", "_line", "_longest", "_returns", "_single", "has_nul", "size_bytes")
 
     def __init__(self) -> None:
         self.size_bytes = 0
         self.has_nul = False
-        self._returns = self._single = self._paired = 0
-        self._seen_return = False  # a CR at the end so far
+        self._returns = self._single = self._ends = 0
+        self._held = False  # a CR at the end so far: half of a line end, or one alone
         self._line = self._longest = 0
 
     @property
     def has_bare_line_end(self) -> bool:
-        """Whether there is a CR without LF or a LF without CR."""
-        return not self._returns == self._single == self._paired
+        """Whether there is a CR without LF or a LF without CR; else there are as many of each as line ends."""
+        return self._held or not self._returns == self._single == self._ends
 
     @property
     def longest_line(self) -> int:
-        """Octets of the longest line, without CRLF, if it is over 78; else less. The last one need not have an end."""
+        """Octets of the longest line, without its line end. The last one need not have an end."""
         return max(self._longest, self._line)
 
     def update(self, piece: bytes | memoryview) -> None:
@@ -79,26 +78,23 @@ class OctetScan:
     def _add(self, octets: bytes) -> None:
         self.size_bytes += len(octets)
         self.has_nul = self.has_nul or b"\0" in octets
-        self._returns += octets.count(b"\r")
-        self._single += octets.count(b"\n")
-        self._paired += octets.count(b"\r\n") + (self._seen_return and octets.startswith(b"\n"))
-        self._seen_return = octets.endswith(b"\r")
-        self._measure_lines(octets)
+        octets = b"\r" + octets if self._held else octets
+        self._held = octets.endswith(b"\r")
+        octets = octets[:-1] if self._held else octets
+        if octets:
+            self._returns += octets.count(b"\r")
+            self._single += octets.count(b"\n")
+            self._measure(octets)
 
-    def _measure_lines(self, octets: bytes) -> None:
-        first, last = octets.find(b"\n"), octets.rfind(b"\n")
-        if first < 0:
-            self._line += len(octets)
-            return
-        # a line that ended is counted with its CR so far
-        self._longest = max(self._longest, self._line + first - 1)
-        lengths = (match.end() - match.start() - 2 for match in _LONG_LINE.finditer(octets, first, last))
+    def _measure(self, octets: bytes) -> None:
+        lengths = list(map(len, octets.splitlines()))
+        lengths[0] += self._line
+        self._line = 0 if octets.endswith((b"\n", b"\r")) else lengths.pop()
+        self._ends += len(lengths)
         self._longest = max(self._longest, max(lengths, default=0))
-        self._line = len(octets) - last - 1
 
 
 _AT_ONCE = 256 * 1024
-_LONG_LINE = re.compile(rb"\n[^\n]{79,}")
 
 
 def _line_findings(longest: int, header: str) -> Iterator[Finding]:
