@@ -41,11 +41,11 @@ class TransitionReason(StrEnum):
 PERMISSIONS: frozenset[str] = frozenset({"send", "receive", "ident", "directory", "documents"})
 """Functions of the gateway that a tenant may use, each off by default (GWT-13)."""
 
-EFFECTS: tuple[str, ...] = ("sending", "polling", "portal")
-"""What a suspension can switch off. In `effects`, true means that the function goes on, false that it is off."""
-
 DEFAULT_EFFECTS: Mapping[str, bool] = MappingProxyType({"sending": False, "polling": True, "portal": True})
-"""Sending off, receiving on: people rely on reachability (GWT-61)."""
+"""What a suspension can switch off: true means that the function goes on, false that it is off.
+
+Sending off, receiving on: people rely on reachability (GWT-61).
+"""
 
 _STEPS: tuple[tuple[TenantState, tuple[str, ...]], ...] = (
     (
