@@ -79,13 +79,15 @@ def header_digest(
     Raises:
         MalformedMessage: the integrity field has no ``b`` tag.
     """
-    hasher = _HASH[hash_name]()
-    for name in dict.fromkeys(map(str.lower, names)):
-        found = topmost(name)
-        if found is not None:
-            hasher.update(found.raw)
-    hasher.update(emptied(integrity))
-    return hasher.digest()
+    return covered_digest(topmost, names, emptied(integrity), hash_name)
+
+
+def covered_digest(
+    topmost: Callable[[str], HeaderField | None], names: Sequence[str], integrity: bytes, hash_name: HashName
+) -> bytes:
+    """`header_digest` for an integrity field that is at hand with its ``b`` emptied."""
+    found = map(topmost, dict.fromkeys(map(str.lower, names)))
+    return _HASH[hash_name](b"".join((*(each.raw for each in found if each is not None), integrity))).digest()
 
 
 _LF = 0x0A

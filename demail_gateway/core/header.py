@@ -48,10 +48,7 @@ class HeaderField:
     """Name in lower case: names are compared without regard to case (TR 01201-3.4 §3.1)."""
 
     def __post_init__(self) -> None:
-        match = _FIELD_NAME.match(self.raw)
-        if match is None:
-            raise MalformedMessage("message-unparsable")
-        object.__setattr__(self, "lower", match[1].lower().decode("ascii"))
+        object.__setattr__(self, "lower", _lower_name(self.raw[: self.raw.find(b":") + 1]))
 
     @property
     def name(self) -> str:
@@ -209,6 +206,15 @@ def fold(name: str, value: str) -> bytes:
 
 
 _ESCAPE = "surrogateescape"
+
+
+@lru_cache(maxsize=1024)
+def _lower_name(start: bytes) -> str:
+    """The name in lower case of what stands up to the first colon. Raises MalformedMessage if that is none."""
+    match = _FIELD_NAME.fullmatch(start)
+    if match is None:
+        raise MalformedMessage("message-unparsable")
+    return match[1].lower().decode("ascii")
 
 
 @lru_cache(maxsize=128)

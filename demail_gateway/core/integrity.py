@@ -12,9 +12,9 @@ from datetime import datetime
 from hmac import compare_digest
 
 from demail_gateway.core.checks import Outcome
-from demail_gateway.core.digests import BodyHasher, body_digest, header_digest
+from demail_gateway.core.digests import BodyHasher, body_digest, covered_digest, header_digest
 from demail_gateway.core.errors import CertificateMalformed, ComposeFailed, MalformedMessage
-from demail_gateway.core.header import NEWLINE_NORMALISED, Header, HeaderField, ReadMessage, read_message
+from demail_gateway.core.header import NEWLINE_NORMALISED, Header, ReadMessage, read_message
 from demail_gateway.core.integrity_field import (
     CERTIFICATE,
     HEADER_LIST,
@@ -79,8 +79,7 @@ def seal(message: bytes, *, hash_name: HashName, domain: str, signer: DigestSign
     a = hash_name.value if signer is None else f"{hash_name}/{signer.scheme}"
     h = [name for name in HEADER_LIST if name != ONLY_IF_PRESENT or octets.header.first(name)]
     bh = body_digest(octets.body, hash_name)
-    unfinished = HeaderField(write_field(a, domain, h, bh, None))
-    digest = header_digest(octets.header.first, h, unfinished, hash_name)
+    digest = covered_digest(octets.header.first, h, write_field(a, domain, h, bh, None), hash_name)
     if signer is None:
         return write_field(a, domain, h, bh, digest) + octets.data
     signed = write_field(a, domain, h, bh, signer.sign_digest(hash_name, digest))

@@ -10,6 +10,7 @@ import re
 from binascii import Error as Base64Error
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 import pybase64
@@ -145,6 +146,13 @@ def same_integrity_value(one: str, other: str) -> bool:
 
 def write_field(a: str, domain: str, h: Sequence[str], bh: bytes, b: bytes | None) -> bytes:
     """The field in the form of IN-10 with its CRLF; `b` None leaves its value empty and the CRLF off."""
+    text = f"{_front(a, domain, tuple(h))} bh={_wrapped(bh)};\r\n b="
+    return (text if b is None else f"{text}{_wrapped(b)}\r\n").encode("ascii")
+
+
+@lru_cache(maxsize=256)
+def _front(a: str, domain: str, h: tuple[str, ...]) -> str:
+    """The lines up to ``bh``, which a provider writes alike in most of its messages."""
     query = [f"q={QUERY};"] if "/" in a else []
     lines = [f"{INTEGRITY}:"]
     for tag in ("v=1;", f"a={a};", "c=simple/simple;", f"d={domain};", "s=de-mail;", *query):
@@ -157,10 +165,10 @@ def write_field(a: str, domain: str, h: Sequence[str], bh: bytes, b: bytes | Non
             lines.append(" ")
         lines[-1] += name
     lines[-1] += ";"
-    text = "\r\n".join((*lines, " bh=" + _wrapped(bh) + ";", " b="))
-    return (text if b is None else f"{text}{_wrapped(b)}\r\n").encode("ascii")
+    return "\r\n".join((*lines, ""))
 
 
+@lru_cache(maxsize=256)
 def write_certificate(der: bytes) -> bytes:
     """The certificate field with its CRLF: bare base64, folded (IN-11)."""
     text = pybase64.b64encode(der)
