@@ -10,7 +10,7 @@ from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.core.delivery import Clocks
 from demail_gateway.core.vocabulary import Direction, MessageState
 from demail_gateway.storage.changes import Changes, Entry, Told
-from demail_gateway.storage.envelope import TenantKeys
+from demail_gateway.storage.envelope import DataKey, TenantKeys
 from demail_gateway.storage.rows import (
     head_of_message,
     name_of_attachment,
@@ -44,6 +44,13 @@ async def insert_inbound(
 ) -> None:
     """Within the caller's transaction, under a lease that holds: message, event ``inbound.received``, journal."""
     key = keys.new("message", inbound.id)
+    await _insert_message(connection, tenant_id, key, inbound)
+    if inbound.attachments:
+        await _insert_attachments(connection, tenant_id, key, inbound)
+    await _changes(inbound, clocks).write(connection, tenant_id)
+
+
+async def _insert_message(connection: Any, tenant_id: UUID, key: DataKey, inbound: NewInbound) -> None:
     head = {
         "subject": inbound.subject,
         "reply_to": None,
@@ -72,13 +79,18 @@ async def insert_inbound(
         to_jsonb(inbound.verification),
         inbound.sent_at,
     )
+
+
+async def _insert_attachments(connection: Any, tenant_id: UUID, key: DataKey, inbound: NewInbound) -> None:
+    numbers, filenames, content_types, sizes = zip(*inbound.attachments, strict=True)
     names = [
         seal_document(key, name_of_attachment(inbound.id, number), {"filename": filename, "content_type": content_type})
-        for number, filename, content_type, _ in inbound.attachments
+        for number, filename, content_type in zip(numbers, filenames, content_types, strict=True)
     ]
-    numbers, sizes = [a[0] for a in inbound.attachments], [a[3] for a in inbound.attachments]
-    if names:
-        await connection.execute(_ATTACHMENTS, tenant_id, inbound.id, numbers, sizes, names)
+    await connection.execute(_ATTACHMENTS, tenant_id, inbound.id, numbers, sizes, names)
+
+
+def _changes(inbound: NewInbound, clocks: Clocks) -> Changes:
     changes = Changes(inbound.at, clocks)
     changes.removed.add((WorkKind.RECEIVED, inbound.received_id))
     changes.events.append(Told(f"{Direction.INBOUND}.received", inbound.id, None, None, MessageState.RECEIVED))
@@ -86,4 +98,4 @@ async def insert_inbound(
     if inbound.quarantine:
         detail["quarantine"] = inbound.quarantine
     changes.journal.append(Entry("inbound.received", format_id(Prefix.MESSAGE, inbound.id), detail))
-    await changes.write(connection, tenant_id)
+    return changes
