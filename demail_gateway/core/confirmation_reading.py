@@ -6,12 +6,11 @@ Two steps, because what it confirms is looked up in between: `read_confirmation`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from demail_gateway.core.confirmation_xml import ACKNOWLEDGEMENT, AcknowledgeMessage, Metadate, read_acknowledgement
 from demail_gateway.core.correlation import CorrelationKeys
-from demail_gateway.core.errors import MalformedMessage, XmlRefused, XmlSignatureInvalid
+from demail_gateway.core.errors import MalformedMessage, XmlRefused
 from demail_gateway.core.header import Header, HeaderField, Octets
 from demail_gateway.core.metadata import Metadata, message_type_of, read_metadata
 from demail_gateway.core.primitives import VerifiedXml, XmlSignatures
@@ -56,40 +55,38 @@ def read_confirmation(octets: Octets, xml_signatures: XmlSignatures) -> Confirma
         raise MalformedMessage("message-type")
     metadata = read_metadata(octets.header)
     parts = read_proof_parts(octets, ACKNOWLEDGEMENT)
-    verified, contents = _verified(parts.xml, xml_signatures)
+    verified, schema_findings = _examined(parts.xml, xml_signatures)
+    contents = _contents(verified)
     original = None if contents is None else read_metadata(_original_header(contents))
     return Confirmation(
         kind=ConfirmationKind(message_type.value),
         octets=octets,
         metadata=metadata,
         parts=parts,
-        verified=verified,
+        verified=None if contents is None else verified,
         contents=contents,
         original=original,
-        schema_findings=tuple(_schema_findings(parts.xml, xml_signatures)),
+        schema_findings=schema_findings,
         keys=_keys(metadata, original, contents),
     )
 
 
-def _verified(xml: bytes | None, xml_signatures: XmlSignatures) -> tuple[VerifiedXml | None, AcknowledgeMessage | None]:
+def _examined(xml: bytes | None, xml_signatures: XmlSignatures) -> tuple[VerifiedXml | None, tuple[str, ...]]:
+    """What is verified, and the findings of step 5."""
     if xml is None:
-        return None, None
+        return None, ("xml-missing",)
     try:
-        verified = xml_signatures.verify(xml)
-        return verified, read_acknowledgement(verified.canonical)
-    except (XmlRefused, XmlSignatureInvalid):
-        return None, None
-
-
-def _schema_findings(xml: bytes | None, xml_signatures: XmlSignatures) -> Iterator[str]:
-    if xml is None:
-        yield "xml-missing"
-        return
-    try:
-        if xml_signatures.schema_errors(xml):
-            yield "xml-schema"
+        examined = xml_signatures.examine(xml)
     except XmlRefused:
-        yield "xml-missing"
+        return None, ("xml-missing",)
+    return examined.verified, ("xml-schema",) if examined.schema_errors else ()
+
+
+def _contents(verified: VerifiedXml | None) -> AcknowledgeMessage | None:
+    try:
+        return None if verified is None else read_acknowledgement(verified.canonical)
+    except XmlRefused:
+        return None
 
 
 def _original_header(contents: AcknowledgeMessage) -> Header:

@@ -132,19 +132,28 @@ class VerifiedXml:
     """Name of the signature method, e.g. ``rsa-sha256``."""
 
 
+@dataclass(frozen=True, slots=True)
+class ExaminedXml:
+    """A signed document, read once."""
+
+    schema_errors: tuple[str, ...]
+    """Violations of `confirmation.xsd`; empty if none."""
+    verified: VerifiedXml | None
+    """None if its signature does not hold, or is outside CO-14."""
+
+
 class XmlSignatures(Protocol):
     """Enveloped signatures of CO-13 and CO-14."""
 
-    def verify(self, xml: bytes) -> VerifiedXml:
-        """Raises XmlRefused (DOCTYPE, entities, not well-formed) or XmlSignatureInvalid."""
+    def examine(self, xml: bytes) -> ExaminedXml:
+        """Schema and signature of a confirmation. Raises XmlRefused (DOCTYPE, entities, not well-formed)."""
         ...
 
     def verify_assertion(self, xml: bytes) -> VerifiedXml:
-        """As `verify`, for a SAML assertion, whose Reference may name the root by its ``ID`` (ID-3)."""
-        ...
+        """What the signature of a SAML assertion covers; its Reference may name the root by its ``ID`` (ID-3).
 
-    def schema_errors(self, xml: bytes) -> tuple[str, ...]:
-        """Violations of `confirmation.xsd`; empty if none. Raises XmlRefused."""
+        Raises XmlRefused or XmlSignatureInvalid.
+        """
         ...
 
     def sign(self, xml: bytes, signer: DigestSigner) -> bytes:

@@ -39,13 +39,8 @@ def read_xml(xml: bytes) -> etree._ElementTree:
     return tree
 
 
-def schema_errors(xml: bytes) -> tuple[str, ...]:
-    """Violations of `confirmation.xsd` (TR 01201-3.4 §3.5.3), empty if none: line, kind and place, never the contents.
-
-    Raises:
-        XmlRefused
-    """
-    tree = read_xml(xml)
+def schema_errors(tree: etree._ElementTree) -> tuple[str, ...]:
+    """Violations of `confirmation.xsd` (TR 01201-3.4 §3.5.3), empty if none: line, kind and place, no contents."""
     with _schema_lock:
         if _schema().validate(tree):
             return ()

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from lxml import etree
 
 from demail_gateway.core.errors import CertificateMalformed, ComposeFailed, XmlSignatureInvalid
-from demail_gateway.core.primitives import DigestSigner, HashName, SignatureScheme, VerifiedXml
+from demail_gateway.core.primitives import DigestSigner, ExaminedXml, HashName, SignatureScheme, VerifiedXml
 from demail_gateway.trust.certificates import public_key_of
 from demail_gateway.trust.keys import PublicKey, is_permitted
 from demail_gateway.trust.verifier import verify_with_key
@@ -47,6 +47,15 @@ class LxmlSignatures:
     def __init__(self, hash_name: HashName = HashName.SHA256) -> None:
         self._hash_name = hash_name
 
+    def examine(self, xml: bytes) -> ExaminedXml:
+        """Violations of `confirmation.xsd`, and what `verify` gives. Raises XmlRefused."""
+        tree = read_xml(xml)
+        errors = schema_errors(tree)
+        try:
+            return ExaminedXml(errors, _verify(tree))
+        except XmlSignatureInvalid:
+            return ExaminedXml(errors, None)
+
     def verify(self, xml: bytes) -> VerifiedXml:
         """The octets that the one signature of the document covers, and the certificate that it holds under.
 
@@ -68,10 +77,6 @@ class LxmlSignatures:
         Raises as `verify`.
         """
         return _verify_assertion(read_xml(xml))
-
-    def schema_errors(self, xml: bytes) -> tuple[str, ...]:
-        """Violations of `confirmation.xsd`; empty if none. Raises XmlRefused."""
-        return schema_errors(xml)
 
     def sign(self, xml: bytes, signer: DigestSigner) -> bytes:
         """The document, UTF-8 with XML declaration, with the signature as last child of its root (CO-13).

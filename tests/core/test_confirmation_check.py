@@ -18,11 +18,11 @@ from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_check import ConfirmationReport, Verdict, check_confirmation
 from demail_gateway.core.confirmation_reading import is_confirmation, read_confirmation
 from demail_gateway.core.correlation import Correlation
-from demail_gateway.core.errors import MalformedMessage, XmlRefused
+from demail_gateway.core.errors import MalformedMessage
 from demail_gateway.core.header import read_message
 from demail_gateway.core.integrity_field import write_certificate
 from demail_gateway.core.options import SendOptions
-from demail_gateway.core.primitives import DigestSigner, SignatureScheme, VerifiedXml
+from demail_gateway.core.primitives import DigestSigner, ExaminedXml, SignatureScheme, VerifiedXml
 from demail_gateway.core.vocabulary import ConfirmationKind
 from demail_gateway.trust.verifier import CryptographyVerifier
 from tests.core.proofs import (
@@ -560,11 +560,11 @@ class _Claiming:
     def __init__(self, verified: VerifiedXml) -> None:
         self._verified = verified
 
-    def verify(self, xml: bytes) -> VerifiedXml:
-        return self._verified
+    def examine(self, xml: bytes) -> ExaminedXml:
+        return ExaminedXml((), self._verified)
 
-    def schema_errors(self, xml: bytes) -> tuple[str, ...]:
-        raise XmlRefused("processing instruction")
+    def verify_assertion(self, xml: bytes) -> VerifiedXml:
+        return self._verified
 
     def sign(self, xml: bytes, signer: DigestSigner) -> bytes:
         return xml
@@ -589,10 +589,6 @@ def test_an_impossible_certificate_of_the_xml_signature_rejects(der: bytes, find
     found = claimed(der)
     assert finding in found.findings
     assert found.verdict is Verdict.REJECTED
-
-
-def test_xml_that_the_schema_s_reader_refuses_fails_step_5() -> None:
-    assert "xml-missing" in claimed(SIGNER.certificate_der).findings
 
 
 def test_a_key_that_is_only_deprecated_is_shown_and_no_remark() -> None:

@@ -78,4 +78,4 @@ def test_confirmations_of_the_vectors_carry_valid_xml_signatures(path: Path) -> 
         .findings
         == ()
     )
-    assert signatures.schema_errors(xml) == ()
+    assert signatures.examine(xml).schema_errors == ()
