@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from demail_gateway.embedded import databases
 from tests.harness.database import ClonedDatabase, Database, cloned, provisioned
 from tests.harness.redis import ClaimedNumber
 from tests.harness.servers import RunningServers, Servers, as_words, in_own_loop
+
+# Time is measured by benchmarks: on a busy machine any example may take long.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _RUNNING = pytest.StashKey[RunningServers]()
 

@@ -125,7 +125,6 @@ def test_nor_is_it_over_the_real_storage(stored_prepared: Prepared) -> None:
 def _ask(prepared: Prepared, label: str, mode: GenerationMode, examples: int) -> None:
     @settings(
         max_examples=examples,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=[Phase.generate],

@@ -227,7 +227,7 @@ async def _file(pieces: Iterable[bytes]) -> tuple[str, bytes]:
     return part.filename, b"".join([piece async for piece in part.chunks()])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     content=st.lists(st.sampled_from([b"\r\n", b"--b", b"--", b"-", b"\r", b"\n", b"x", b"\0\xff"]), max_size=30),
     size=st.integers(1, 40),

@@ -23,7 +23,7 @@ SignerOf = Callable[..., SoftwareSigner]
 
 CONTENT = b"Content-Type: text/plain\r\n\r\nText\r\n"
 XML = b'<?xml version="1.0"?>\n<Acknowledge-Message xmlns="urn:de-mail"><Text>versandt</Text></Acknowledge-Message>'
-hostile = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+hostile = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @st.composite

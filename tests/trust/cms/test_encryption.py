@@ -196,7 +196,7 @@ def test_no_octet_of_authenticated_content_can_be_changed(signer_of: SignerOf, k
             decrypt(changed, holder.key, holder.certificate_der)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @every_cipher
 def test_changed_structures_give_one_of_two_errors(

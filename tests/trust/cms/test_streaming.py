@@ -41,7 +41,7 @@ SignerOf = Callable[..., SoftwareSigner]
 
 ENVELOPED = b"\x30\x80" + der.oid("1.2.840.113549.1.7.3")
 CONTENT = b"Content-Type: text/plain\r\n\r\n" + b"Zeile mit Text\r\n" * 20_000
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CHUNKS = st.lists(st.binary(max_size=70), max_size=20)
 
 
