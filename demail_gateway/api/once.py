@@ -47,6 +47,11 @@ def created(request: Request, document: Mapping[str, Any]) -> StoredAnswer:
     return StoredAnswer(201, render.json_bytes(document), f"{request.scope['path']}/{document['id']}")
 
 
+def done(document: Mapping[str, Any]) -> StoredAnswer:
+    """200: something that was there has moved."""
+    return StoredAnswer(200, render.json_bytes(document), None)
+
+
 def idempotency_key(request: Request, operation: str, content: bytes) -> IdempotencyKey | None:
     """The request's key, bound to `operation` and `content`; None without the header.
 

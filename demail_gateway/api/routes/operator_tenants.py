@@ -19,7 +19,7 @@ from demail_gateway.api.documents import (
     TenantList,
 )
 from demail_gateway.api.fields import Cursor, id_in_path, only
-from demail_gateway.api.once import answer_once, created
+from demail_gateway.api.once import answer_once, created, done
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paging import LIMIT, Limit, page_response
 from demail_gateway.api.paths import OPERATOR
@@ -108,7 +108,7 @@ async def take_step(request: Request, scope: Operator, tenant_id: str) -> Respon
     async def make(body: TransitionRequest) -> StoredAnswer:
         effects = None if body.effects is None else body.effects.model_dump()
         record = await services(request).administer.transition(scope, uuid, body.to, body.reason, effects, body.items())
-        return StoredAnswer(200, render.json_bytes(tenant_json(record)), None)
+        return done(tenant_json(record))
 
     return await answer_once(request, scope, TransitionRequest, make)
 
