@@ -370,6 +370,7 @@ class WaitingCopyDocument(AnswerBody):
     connection_id: str
     reason: str = Field(examples=["unsettled", "held"])
     since: datetime
+    private_id: str = Field(description="Reference on the wire (MF-11): what the provider is asked by")
     attempts: int = Field(description="Hand-overs begun so far; `settle` names this number")
     last_attempt_at: datetime | None
     reply_code: str | None = Field(

@@ -196,6 +196,7 @@ def _waiting_copy(row: Mapping[Any, Any]) -> WaitingCopy:
         connection_id=row["connection_id"],
         reason=reason,
         since=row["since"],
+        private_id=row["private_id"],
         attempts=row["attempts"],
         last_attempt_at=row["last_attempt_at"],
         reply_code=row["reply_code"],

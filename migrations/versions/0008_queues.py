@@ -69,10 +69,10 @@ FUNCTIONS = (
         "copies_for_a_person(p_tenant uuid, p_connection uuid, p_message uuid, p_copy uuid, p_kind text,"
         " p_after timestamptz, p_after_id uuid, p_limit integer)",
         "TABLE (id uuid, message_id uuid, tenant_id uuid, slug text, connection_id uuid, kind text, since timestamptz,"
-        " attempts bigint, last_attempt_at timestamptz, reply_code text, due_at timestamptz)",
+        " private_id text, attempts bigint, last_attempt_at timestamptz, reply_code text, due_at timestamptz)",
         """  RETURN QUERY
-  SELECT c.id, c.message_id, o.tenant_id, t.slug, m.connection_id, o.kind, o.person_since, a.begun, a.last_at,
-         substring(c.last_reply FROM '^[2-5][0-9][0-9](?![0-9])'), o.due_at
+  SELECT c.id, c.message_id, o.tenant_id, t.slug, m.connection_id, o.kind, o.person_since, c.private_id, a.begun,
+         a.last_at, substring(c.last_reply FROM '^[2-5][0-9][0-9](?![0-9])'), o.due_at
     FROM outbox o
     JOIN tenant t ON t.tenant_id = o.tenant_id
     JOIN message_copy c ON c.tenant_id = o.tenant_id AND c.id = o.subject_id

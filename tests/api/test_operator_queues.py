@@ -30,6 +30,7 @@ async def stuck(gateway: Gateway, reason: WaitsFor, attempts: int = 1) -> str:
         connection_id=gateway.connection.id,
         reason=reason,
         since=gateway.world.time.now,
+        private_id=sent.message.copies[0].private_id,
         attempts=attempts,
         last_attempt_at=gateway.world.time.now,
         reply_code="451" if held else None,
@@ -58,7 +59,7 @@ async def test_queues_show_numbers_and_copies_by_their_ids(gateway: Gateway) -> 
     assert (one["reason"], one["attempts"], one["reply_code"], one["tenant"]) == ("held", 9, "451", "stadt-elbtal")
     assert set(one) == {
         *("id", "message_id", "tenant_id", "tenant", "connection_id", "reason", "since", "attempts"),
-        *("last_attempt_at", "reply_code", "next_look_up_at"),
+        *("private_id", "last_attempt_at", "reply_code", "next_look_up_at"),
     }
 
 

@@ -159,6 +159,7 @@ class MemoryGateway:
             connection_id=tenant.connection_id,
             reason=reason,
             since=NOW,
+            private_id=message.copies[0].private_id,
             attempts=1,
             last_attempt_at=NOW,
             reply_code="250",

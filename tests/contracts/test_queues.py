@@ -28,6 +28,7 @@ async def test_a_copy_that_waits_is_listed_and_counted(gateway: Gateway, elbtal:
     (found,) = (await gateway.queues.waiting(OPERATOR, WaitingFilter(elbtal.id), 10, None)).items
     assert (found.id, found.message_id, found.tenant_slug) == (message.copies[0].id, message.id, "elbtal")
     assert (found.reason, found.since, found.attempts) == (WaitsFor.UNSETTLED, NOW, 1)
+    assert found.private_id == message.copies[0].private_id
     assert (found.last_attempt_at, found.next_look_up_at) == (NOW, later(hours=1))
     assert await gateway.queues.waiting_copy(OPERATOR, found.id) == found
     totals = {each.slug: each for each in (await gateway.queues.totals(OPERATOR, NOW, 10, None)).items}

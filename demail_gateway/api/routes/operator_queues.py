@@ -12,7 +12,7 @@ from demail_gateway.api import render
 from demail_gateway.api.access import Operator
 from demail_gateway.api.documents import DecidedDocument, QueueList, WaitingCopyDocument, WaitingCopyList
 from demail_gateway.api.fields import Cursor, id_in_path
-from demail_gateway.api.once import answer_once
+from demail_gateway.api.once import answer_once, done
 from demail_gateway.api.openapi import takes
 from demail_gateway.api.paging import LIMIT, Limit
 from demail_gateway.api.paths import OPERATOR
@@ -85,7 +85,7 @@ async def settle(request: Request, scope: Operator, copy_id: str) -> Response:
     async def make(body: SettleRequest) -> StoredAnswer:
         decision = Decision(body.outcome)
         decided = await services(request).queues.settle(scope, uuid, decision, body.attempts, body.reason)
-        return StoredAnswer(200, render.json_bytes(_decided(decided)), None)
+        return done(_decided(decided))
 
     return await answer_once(request, scope, SettleRequest, make)
 
@@ -102,7 +102,7 @@ async def release(request: Request, scope: Operator, copy_id: str) -> Response:
 
     async def make(body: ReleaseRequest) -> StoredAnswer:
         decided = await services(request).queues.release(scope, uuid, body.reason)
-        return StoredAnswer(200, render.json_bytes(_decided(decided)), None)
+        return done(_decided(decided))
 
     return await answer_once(request, scope, ReleaseRequest, make)
 
@@ -129,6 +129,7 @@ def _waiting(copy: WaitingCopy) -> dict[str, Any]:
         "connection_id": format_id(Prefix.CONNECTION, copy.connection_id),
         "reason": copy.reason,
         "since": render.moment(copy.since),
+        "private_id": copy.private_id,
         "attempts": copy.attempts,
         "last_attempt_at": render.moment(copy.last_attempt_at),
         "reply_code": copy.reply_code,

@@ -56,6 +56,8 @@ class WaitingCopy:
     connection_id: UUID
     reason: WaitsFor
     since: datetime
+    private_id: str
+    """The reference on the wire (MF-11): what the provider is asked by."""
     attempts: int
     """Hand-overs begun so far; a decision names this number."""
     last_attempt_at: datetime | None
