@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# The image of all processes of the gateway (target runtime) and of its tests (target tests).
+# The image of all processes of the gateway (target runtime, what a build without a target makes) and of its tests
+# (target tests).
 # glibc is needed: several locked wheels have no musl build.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
@@ -11,20 +12,6 @@ RUN /opt/app/bin/pip --no-cache-dir install --disable-pip-version-check --requir
 COPY pyproject.toml README.md LICENSE ./
 COPY demail_gateway ./demail_gateway
 RUN /opt/app/bin/pip --no-cache-dir install --disable-pip-version-check --no-deps --no-build-isolation .
-
-FROM ${PYTHON_IMAGE} AS runtime
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin demail \
-    && install -d -o 10001 -g 10001 -m 0700 /var/lib/sandbox
-COPY --from=build /opt/app /opt/app
-WORKDIR /srv/demail
-COPY LICENSE alembic.ini ./
-COPY migrations ./migrations
-ENV PATH=/opt/app/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1
-USER 10001:10001
-EXPOSE 8080 8465
-CMD ["demail-gateway", "api"]
 
 FROM ${PYTHON_IMAGE} AS tests
 WORKDIR /src
@@ -42,3 +29,17 @@ RUN .venv/bin/pip --no-cache-dir install --disable-pip-version-check --require-h
 COPY --chown=10001:10001 . .
 RUN .venv/bin/pip --no-cache-dir install --disable-pip-version-check --no-deps --no-build-isolation -e .
 CMD [".venv/bin/python", "-m", "pytest", "-n", "2", "--dist", "loadfile"]
+
+FROM ${PYTHON_IMAGE} AS runtime
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin demail \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/sandbox
+COPY --from=build /opt/app /opt/app
+WORKDIR /srv/demail
+COPY LICENSE alembic.ini ./
+COPY migrations ./migrations
+ENV PATH=/opt/app/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 8080 8465
+CMD ["demail-gateway", "api"]
