@@ -48,7 +48,8 @@ class HeaderField:
     """Name in lower case: names are compared without regard to case (TR 01201-3.4 §3.1)."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lower", _lower_name(self.raw[: self.raw.find(b":") + 1]))
+        start = self.raw[: self.raw.find(b":") + 1]
+        object.__setattr__(self, "lower", (_known_name if len(start) <= SOFT_LINE_OCTETS else _lower_name)(start))
 
     @property
     def name(self) -> str:
@@ -90,6 +91,10 @@ class Header:
         found = self._by_name.get(name.lower())
         return found[0] if found else None
 
+    def topmost(self, names: Iterable[str]) -> list[bytes]:
+        """Octets of the topmost field of each of `names`, in lower case, that there is."""
+        return [found[0].raw for found in map(self._by_name.get, names) if found]
+
     def all(self, name: str) -> tuple[HeaderField, ...]:
         """All fields of this name, from the top."""
         return tuple(self._by_name.get(name.lower(), ()))
@@ -108,20 +113,24 @@ class Header:
         return tuple(name for name in map(str.lower, names) if len(self._by_name.get(name, ())) > 1)
 
 
-class ReadMessage(Protocol):
-    """A message with its header section read: in memory (`Octets`) or not (`LargeMessage`)."""
+class ChunkedMessage(Protocol):
+    """A message with its header section read, whose body comes in pieces; of a `StreamedMessage` only once."""
 
     @property
     def header(self) -> Header: ...
-
-    @property
-    def body(self) -> memoryview | Windows: ...
 
     @property
     def findings(self) -> tuple[str, ...]: ...
 
     def body_chunks(self) -> Iterator[bytes | memoryview]:
         """The body in one or more pieces."""
+
+
+class ReadMessage(ChunkedMessage, Protocol):
+    """A message that can be looked at again and again: in memory (`Octets`) or not (`LargeMessage`)."""
+
+    @property
+    def body(self) -> memoryview | Windows: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +217,16 @@ def fold(name: str, value: str) -> bytes:
 _ESCAPE = "surrogateescape"
 
 
-@lru_cache(maxsize=1024)
 def _lower_name(start: bytes) -> str:
     """The name in lower case of what stands up to the first colon. Raises MalformedMessage if that is none."""
     match = _FIELD_NAME.fullmatch(start)
     if match is None:
         raise MalformedMessage("message-unparsable")
     return match[1].lower().decode("ascii")
+
+
+_known_name = lru_cache(maxsize=1024)(_lower_name)
+"""For names of honest length: all messages have the same."""
 
 
 @lru_cache(maxsize=128)

@@ -14,7 +14,7 @@ from hmac import compare_digest
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.digests import BodyHasher, body_digest, covered_digest, header_digest
 from demail_gateway.core.errors import CertificateMalformed, ComposeFailed, MalformedMessage
-from demail_gateway.core.header import NEWLINE_NORMALISED, Header, ReadMessage, read_message
+from demail_gateway.core.header import NEWLINE_NORMALISED, ChunkedMessage, Header, read_message
 from demail_gateway.core.integrity_field import (
     CERTIFICATE,
     HEADER_LIST,
@@ -77,19 +77,22 @@ def seal(message: bytes, *, hash_name: HashName, domain: str, signer: DigestSign
     if octets.header.first(INTEGRITY) or not _DOMAIN.fullmatch(domain):
         raise ComposeFailed("cannot be sealed")
     a = hash_name.value if signer is None else f"{hash_name}/{signer.scheme}"
-    h = [name for name in HEADER_LIST if name != ONLY_IF_PRESENT or octets.header.first(name)]
+    h = HEADER_LIST if octets.header.first(ONLY_IF_PRESENT) else _WITHOUT_OPTIONAL
     bh = body_digest(octets.body, hash_name)
-    digest = covered_digest(octets.header.first, h, write_field(a, domain, h, bh, None), hash_name)
+    covered = octets.header.topmost(_COVERED)
+    digest = covered_digest(covered, write_field(a, domain, h, bh, None), hash_name)
     if signer is None:
         return write_field(a, domain, h, bh, digest) + octets.data
     signed = write_field(a, domain, h, bh, signer.sign_digest(hash_name, digest))
     return b"".join((signed, write_certificate(signer.certificate_der), octets.data))
 
 
-def check_integrity(message: ReadMessage | bytes, *, verifier: Verifier, judge: Judge, at: datetime) -> IntegrityResult:
+def check_integrity(
+    message: ChunkedMessage | bytes, *, verifier: Verifier, judge: Judge, at: datetime
+) -> IntegrityResult:
     """Whether hash or signature hold. Never raises for anything a message contains.
 
-    A message too large for the memory is given as `LargeMessage`; its body is read once.
+    A message too large for the memory is given as `LargeMessage` or `StreamedMessage`; its body is read once.
 
     `at` is the moment of first reception (IN-26): the certificate is judged for it.
     """
@@ -101,6 +104,8 @@ def check_integrity(message: ReadMessage | bytes, *, verifier: Verifier, judge: 
         return _Checker(read, verifier, judge, at).run()
     except _Row as row:
         return row.result
+    except MalformedMessage:  # a body that comes in pieces shows only late that it is none
+        return IntegrityResult(Outcome.FAILED, Protection.NONE, "message-malformed")
 
 
 def signature_required(header: Header) -> bool:
@@ -131,6 +136,8 @@ def purpose_findings(facts: CertificateFacts) -> tuple[str, ...]:
 _COVERED = tuple(map(str.lower, HEADER_LIST))
 _FOREIGN_PURPOSES = frozenset({"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.4"})
 """serverAuth, clientAuth, emailProtection."""
+_WITHOUT_OPTIONAL = tuple(name for name in HEADER_LIST if name != ONLY_IF_PRESENT)
+_COVERED = tuple(map(str.lower, HEADER_LIST))
 _DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _KEY_TYPE = {SignatureScheme.RSA: "rsa", SignatureScheme.RSASSA_PSS: "rsa", SignatureScheme.EC_DSA: "ec"}
 
@@ -146,7 +153,7 @@ class _Row(Exception):
 class _Checker:
     """Goes through the rows; what is learnt on the way stands in `result`."""
 
-    def __init__(self, message: ReadMessage, verifier: Verifier, judge: Judge, at: datetime) -> None:
+    def __init__(self, message: ChunkedMessage, verifier: Verifier, judge: Judge, at: datetime) -> None:
         self.header, self.body_chunks = message.header, message.body_chunks
         self.verifier, self.judge, self.at = verifier, judge, at
         self.result = IntegrityResult(Outcome.PASSED, Protection.NONE, "ok")

@@ -21,6 +21,18 @@ class Presence(StrEnum):
     FORBIDDEN = "–"
 
 
+class InTransit(StrEnum):
+    """What forwarding and re-sending do to a field (column W/F; MF-3, MF-4)."""
+
+    KEPT = "orig"
+    REWRITTEN = "rewritten"
+    """By forwarding and re-sending."""
+    ADDED = "added"
+    """By forwarding alone."""
+    SET_ANEW = "set anew"
+    """At each reception, in any state (TR 01201-3.4 §3.1.22)."""
+
+
 class SetBy(StrEnum):
     """Who writes a field."""
 
@@ -46,6 +58,11 @@ class Row:
     """Whether the integrity covers it."""
     required_since: str = "1.0"
     """Version of the guideline from which the row is required (MF-5); before, the field may be there."""
+
+    @property
+    def in_transit(self) -> InTransit:
+        """Every field but these keeps its octets."""
+        return _IN_TRANSIT.get(self.number, InTransit.KEPT)
 
     def presence(self, message_class: MessageClass, version: str) -> Presence:
         presence = {"N": self.n, "B": self.b, "M": self.m, "I": self.i}[message_class.value]
@@ -94,6 +111,8 @@ MATRIX: tuple[Row, ...] = (
     Row(25, "from", "Absender", _R, _R, _R, _R, _S, True),
     Row(26, "message-id", "Message-ID", _R, _R, _R, _R, _S, True),
 )
+
+_IN_TRANSIT = {19: InTransit.REWRITTEN, 20: InTransit.ADDED, 21: InTransit.SET_ANEW}
 
 RESENT = tuple(row.header for row in MATRIX if row.number == 20)
 

@@ -97,7 +97,7 @@ def test_quoting_is_reversible_for_arbitrary_lines(octets: bytes) -> None:
     assert read([b"From x\n" + content]) == [message if message.endswith(b"\r\n") or not message else message + b"\r\n"]
 
 
-@pytest.mark.clause("TR 01201-3.4 §3.6")
+@pytest.mark.clause("TR 01201-3.4 §3.6 integrity")
 @pytest.mark.parametrize("path", sorted((VECTORS / "messages").glob("*.eml")), ids=lambda path: path.stem)
 def test_a_round_trip_leaves_the_verdict_of_the_integrity(path: Path) -> None:
     octets = path.read_bytes()
