@@ -73,6 +73,7 @@ def _document(running: Running, pids: dict[str, int]) -> dict[str, Any]:
             "url": running.sandbox.url,
             "trust_anchor": str(running.sandbox.trust_anchor),
             "crl_url": running.sandbox.crl_url,
+            "ocsp_url": running.sandbox.ocsp_url,
         },
         "connection_id": running.connection_id,
         "environment": running.variables,

@@ -20,6 +20,7 @@ class SandboxFacts:
     provider_url: str
     trust_anchor: Path
     crl_url: str
+    ocsp_url: str
     peer_certificate: Path
     """Certificate that the sandbox shows when it delivers to the gateway."""
     signature_certificate: Path
@@ -37,6 +38,7 @@ class SandboxFacts:
             provider_url=document["provider_url"],
             trust_anchor=Path(document["trust_anchor"]),
             crl_url=document["crl_url"],
+            ocsp_url=document["ocsp_url"],
             peer_certificate=Path(document["certificates"]["tls_client"]),
             signature_certificate=Path(document["certificates"]["signature"]),
             domain=document["domain"],

@@ -268,6 +268,7 @@ class Stack:
             "tls_anchors": sandbox.trust_anchor.read_text(encoding="ascii"),
             "signature_certificates": [fingerprint_of(sandbox.signature_certificate.read_bytes())],
             "crl_urls": [sandbox.crl_url],
+            "ocsp_urls": [sandbox.ocsp_url],
             "lookup_url": f"{sandbox.provider_url}/submissions",
             "directory_url": f"{sandbox.provider_url}/directory",
             "peers": [fingerprint_of(sandbox.peer_certificate.read_bytes())],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Protocol
 
 import pybase64
-from fastapi import Body, FastAPI, HTTPException, Response
+from fastapi import Body, FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from demail_gateway.core.address import parse_address
@@ -20,6 +20,8 @@ from demail_gateway.sandbox.configuration import GatewayPeer
 from demail_gateway.sandbox.effects import Account, Folder
 from demail_gateway.sandbox.letters import Letter, LetterRefused, Tamper
 from demail_gateway.trust.authority import Profile
+
+_MOST_OCSP_OCTETS = 4096
 
 
 def _octets(text: object) -> bytes:
@@ -85,6 +87,7 @@ class CertificateIn(_Model):
 class RevokeIn(_Model):
     serial: int | str
     """Decimal number, or text: decimal, or hexadecimal with ``0x``."""
+    reason: Literal["keyCompromise", "affiliationChanged", "superseded", "cessationOfOperation"] | None = None
 
 
 class ConnectionIn(_Model):
@@ -138,9 +141,13 @@ class Operations(Protocol):
         """Raises CertificateMalformed."""
         ...
 
-    async def revoke(self, serial_number: int) -> None: ...
+    async def revoke(self, serial_number: int, reason: str | None) -> None: ...
 
     def crl(self) -> bytes: ...
+
+    def ocsp(self, request: bytes) -> bytes:
+        """Answers whatever it is asked, also a request that is none."""
+        ...
 
     def trust_anchor(self) -> bytes: ...
 
@@ -211,11 +218,21 @@ def _add_certificates(app: FastAPI, operations: Operations) -> None:
             serial = request.serial if isinstance(request.serial, int) else int(request.serial, 0)
         except ValueError as error:
             raise HTTPException(422, {"code": "serial-malformed"}) from error
-        await operations.revoke(serial)
+        await operations.revoke(serial, request.reason)
 
     @app.get("/crl.der")
     async def crl() -> Response:
         return Response(operations.crl(), media_type="application/pkix-crl")
+
+    @app.post("/ocsp")
+    async def ocsp(request: Request) -> Response:
+        """The authority's OCSP responder (RFC 6960, appendix A.1); a request is a few hundred octets."""
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MOST_OCSP_OCTETS:
+                raise HTTPException(413, {"code": "request-too-long"})
+        return Response(operations.ocsp(bytes(body)), media_type="application/ocsp-response")
 
     @app.get("/ca.pem")
     async def trust_anchor() -> Response:

@@ -20,6 +20,7 @@ from demail_gateway.sandbox.configuration import DOMAIN
 from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.certificates import der_to_pem, pem_to_der, read_certificate
 from demail_gateway.trust.keys import KeyKind, PrivateKey, SoftwareSigner, generate_key, load_pkcs8, to_pkcs8
+from demail_gateway.trust.responder import TestResponder
 from demail_gateway.trust.tls import TlsIdentity
 
 PROVIDER_NAME = "Sandbox-Diensteanbieter (TEST)"
@@ -29,6 +30,8 @@ _SKEW = timedelta(hours=1)
 _LIFETIME = timedelta(days=730)
 _CRL_VALID_FOR = timedelta(hours=24)
 _CRL_RENEWED_AFTER = timedelta(hours=1)
+_OCSP_VALID_FOR = timedelta(hours=1)
+_RESPONDER_RENEWED_AFTER = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Identity:
     revoked: set[int] = field(default_factory=set)
     """Serial numbers that this authority revoked."""
     _crl: tuple[datetime, bytes] | None = None
+    _responder: tuple[datetime, TestResponder] | None = None
     _impostor: SoftwareSigner | None = None
 
     @property
@@ -80,9 +84,9 @@ class Identity:
             public, Profile.SMIME, name, not_before=at - _SKEW, not_after=at + _LIFETIME, email=address
         )
 
-    def revoke(self, serial_number: int, at: datetime) -> None:
-        """Revokes at once; the next list says so."""
-        self.authority.revoke(serial_number, at)
+    def revoke(self, serial_number: int, at: datetime, reason: str | None = None) -> None:
+        """Revokes at once; the next list and the next OCSP answer say so."""
+        self.authority.revoke(serial_number, at, reason)
         self.revoked.add(serial_number)
         self.authority.save(self.directory)
         self._crl = None
@@ -95,23 +99,33 @@ class Identity:
             self.authority.save(self.directory)
         return self._crl[1]
 
+    def ocsp(self, request: bytes, at: datetime) -> bytes:
+        """What the authority's responder answers to a request (RFC 6960), valid for an hour."""
+        if self._responder is None or at - self._responder[0] > _RESPONDER_RENEWED_AFTER:
+            self._responder = (at, TestResponder(self.authority, at))
+        # whole seconds, as with the list: a revocation of this very second counts
+        return self._responder[1].answer(request, at.replace(microsecond=0), _OCSP_VALID_FOR)
+
 
 async def open_identity(
-    directory: Path, *, host_name: str, alternative_names: Sequence[str], crl_url: str, revoked: set[int], at: datetime
+    directory: Path, *, host_name: str, alternative_names: Sequence[str], url: str, revoked: set[int], at: datetime
 ) -> Identity:
-    """Loads the identity from `directory`, or makes what is missing there (about a second)."""
-    return await asyncio.to_thread(_open, directory, host_name, tuple(alternative_names), crl_url, revoked, at)
+    """Loads the identity from `directory`, or makes what is missing there (about a second).
+
+    `url` is the sandbox's: below it list and responder of the authority are found.
+    """
+    return await asyncio.to_thread(_open, directory, host_name, tuple(alternative_names), url, revoked, at)
 
 
 def _open(
-    directory: Path, host_name: str, names: tuple[str, ...], crl_url: str, revoked: set[int], at: datetime
+    directory: Path, host_name: str, names: tuple[str, ...], url: str, revoked: set[int], at: datetime
 ) -> Identity:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if (directory / "ca.pem").exists():
         authority = TestAuthority.load(directory)
     else:
         authority = TestAuthority.create("TEST Sandbox De-Mail CA", at - _SKEW, key_kind=KeyKind.P256)
-    authority.crl_url = crl_url
+    authority.crl_url, authority.ocsp_url = f"{url}/crl.der", f"{url}/ocsp"
     authority.save(directory)
     dns, ips = _split([host_name, *names])
     maker = _Maker(directory, authority, at)

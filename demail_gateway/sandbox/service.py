@@ -61,7 +61,7 @@ class Sandbox:
             configuration.directory,
             host_name=configuration.host_name,
             alternative_names=configuration.alternative_names,
-            crl_url=f"{self.url}/crl.der",
+            url=self.url,
             revoked=revoked,
             at=system_time(),
         )
@@ -143,6 +143,7 @@ class Sandbox:
             "provider_url": f"https://{_host(self._configuration.bind)}:{self._provider.port}",
             "trust_anchor": str(directory / "ca.pem"),
             "crl_url": f"{self.url}/crl.der",
+            "ocsp_url": f"{self.url}/ocsp",
             "certificates": {
                 "signature": str(directory / "signature.pem"),
                 "tls_server": str(directory / "tls-server.pem"),
@@ -195,14 +196,17 @@ class Sandbox:
             fingerprint=issued.facts.fingerprint_sha256,
         )
 
-    async def revoke(self, serial_number: int) -> None:
+    async def revoke(self, serial_number: int, reason: str | None) -> None:
         # X.509 has whole seconds: a revocation dated into the running second must already hold in it.
-        self._identity.revoke(serial_number, system_time().replace(microsecond=0))
+        self._identity.revoke(serial_number, system_time().replace(microsecond=0), reason)
         value = sorted(str(serial) for serial in self._identity.revoked)
         await self._store.run(partial(tables.set_setting, name="revoked", value=value))
 
     def crl(self) -> bytes:
         return self._identity.crl(system_time())
+
+    def ocsp(self, request: bytes) -> bytes:
+        return self._identity.ocsp(request, system_time())
 
     def trust_anchor(self) -> bytes:
         return self._identity.authority.certificate_pem

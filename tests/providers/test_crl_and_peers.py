@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+import gzip
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.revocation import RevocationSourceUnavailable
 from demail_gateway.application.worker_services import PeerCertificate
 from demail_gateway.core.vocabulary import AuthLevel
+from demail_gateway.providers.bounded_http import bounded_answer
 from demail_gateway.providers.crl import CrlFetcher
+from demail_gateway.providers.ocsp import OcspPoster
 from demail_gateway.providers.peers import ProfilePeers
 from tests.providers.conftest import NOW, Peer, Pki, listening
 
@@ -110,3 +115,69 @@ def answering(status: int, headers: str, body: bytes) -> Any:
         peer.writer.close()
 
     return serve
+
+
+# --- OCSP responders --------------------------------------------------------------------------------------------------
+
+
+async def test_request_reaches_the_responder_and_its_answer_comes_back(pki: Pki) -> None:
+    heard: list[str] = []
+
+    async def serve(peer: Peer) -> None:
+        while line := await peer.hear():
+            heard.append(line)
+        heard.append((await peer.reader.readexactly(7)).decode())
+        peer.writer.write(b"HTTP/1.1 200 x\r\ncontent-length: 6\r\nconnection: close\r\n\r\nanswer")
+        await peer.writer.drain()
+        peer.writer.close()
+
+    post = OcspPoster()
+    async with listening(pki, serve, None) as at:
+        assert await post(f"http://127.0.0.1:{at.port}/ocsp", b"request") == b"answer"
+    await post.close()
+    assert heard[-1] == "request"
+    assert {"content-type: application/ocsp-request", "accept-encoding: identity"} <= set(map(str.lower, heard))
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "reason"),
+    [
+        (500, "", b"no", "HTTP 500"),
+        (302, "location: http://127.0.0.1:1/\r\n", b"", "HTTP 302"),
+        (200, "", bytes((64 << 10) + 1), "too long"),
+    ],
+)
+async def test_responder_that_does_not_answer_as_it_should_tells_nothing(
+    pki: Pki, status: int, headers: str, body: bytes, reason: str
+) -> None:
+    post = OcspPoster()
+    async with listening(pki, answering(status, headers, body), None) as at:
+        with pytest.raises(RevocationSourceUnavailable, match=reason):
+            await post(f"http://127.0.0.1:{at.port}/", b"")
+    await post.close()
+
+
+async def test_octets_that_would_unpack_to_many_stay_as_they_are(pki: Pki) -> None:
+    packed = gzip.compress(bytes(1 << 20))
+    post = OcspPoster()
+    async with listening(pki, answering(200, "content-encoding: gzip\r\n", packed), None) as at:
+        assert await post(f"http://127.0.0.1:{at.port}/", b"") == packed
+    await post.close()
+
+
+async def test_who_sends_a_little_at_a_time_is_not_waited_for_without_end(pki: Pki) -> None:
+    ended = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        peer.writer.write(b"HTTP/1.1 200 x\r\ncontent-length: 1000\r\n\r\n")
+        while not peer.writer.transport.is_closing():
+            peer.writer.write(b"x")
+            await asyncio.sleep(0.02)
+        ended.set()
+
+    client = httpx.AsyncClient(timeout=5, trust_env=False)
+    async with listening(pki, serve, None) as at:
+        with pytest.raises(RevocationSourceUnavailable, match="too slow"):
+            await bounded_answer(client, "GET", f"http://127.0.0.1:{at.port}/", most_octets=10_000, longest_s=0.3)
+        await asyncio.wait_for(ended.wait(), 5)
+    await client.aclose()

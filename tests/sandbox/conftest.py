@@ -23,7 +23,7 @@ def made_identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
         directory,
         host_name=defaults.host_name,
         alternative_names=defaults.alternative_names,
-        crl_url="http://127.0.0.1/crl.der",
+        url="http://127.0.0.1",
         revoked=set(),
         at=system_time(),
     )

@@ -113,7 +113,7 @@ def test_installation_signs_manifests_and_shows_its_status(
     signer = InstallationSigner(key_pem, bundle, lambda: tuple(crls))
     assert verify_detached(signer.sign(b"{}", now), b"{}").signers[0].signing_time == now
     assert signer.certificates == (holder.certificate_der, authority.certificate_der)
-    assert signer.status_answers == ()
+    assert not signer.status_answers
     own, foreign = authority.crl(now, DAY), TestAuthority.create("TEST Other", now, key_kind="p256").crl(now, DAY)
     request = ocsp_request(holder.certificate_der, authority.certificate_der, bytes(NONCE_OCTETS))
     answer = TestResponder(authority, now).answer(request, now, DAY)
