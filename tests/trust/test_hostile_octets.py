@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from demail_gateway.core.errors import CertificateMalformed, CmsInvalid, XmlRefused, XmlSignatureInvalid
 from demail_gateway.core.primitives import CertificateStatus
@@ -18,6 +17,7 @@ from demail_gateway.trust.keys import SoftwareSigner
 from demail_gateway.trust.paths import PathJudge
 from demail_gateway.trust.revocation import RevocationIndex
 from demail_gateway.trust.xmldsig import LxmlSignatures
+from tests.harness.mutations import Mutation, octet_mutations
 
 SignerOf = Callable[..., SoftwareSigner]
 
@@ -26,38 +26,10 @@ XML = b'<?xml version="1.0"?>\n<Acknowledge-Message xmlns="urn:de-mail"><Text>ve
 hostile = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@st.composite
-def mutations(draw: st.DrawFn) -> Callable[[bytes], bytes]:
-    """Some changes of single octets, cuts and insertions; positions are fractions, so that they fit any length."""
-    kinds = st.sampled_from(["set", "flip", "cut", "insert", "repeat"])
-    place = st.floats(0, 1, exclude_max=True)
-    steps = draw(st.lists(st.tuples(kinds, place, st.binary(min_size=1, max_size=6)), min_size=1, max_size=5))
-
-    def mutate(original: bytes) -> bytes:
-        octets = bytearray(original)
-        for kind, where, value in steps:
-            at = int(where * len(octets))
-            if kind == "set":
-                octets[at : at + 1] = value[:1]
-            elif kind == "flip":
-                octets[at : at + 1] = bytes(octet ^ value[0] for octet in octets[at : at + 1])
-            elif kind == "cut":
-                del octets[at : at + value[0] % 32]
-            elif kind == "insert":
-                octets[at:at] = value
-            else:
-                octets[at:at] = octets[at : at + value[0] % 64]
-        return bytes(octets)
-
-    return mutate
-
-
 @hostile
-@given(mutate=mutations())
+@given(mutate=octet_mutations())
 @pytest.mark.parametrize(("kind", "pss"), [("rsa-3072", True), ("p256", False)])
-def test_cms_signatures(
-    signer_of: SignerOf, now: datetime, kind: str, pss: bool, mutate: Callable[[bytes], bytes]
-) -> None:
+def test_cms_signatures(signer_of: SignerOf, now: datetime, kind: str, pss: bool, mutate: Mutation) -> None:
     signer = signer_of(kind, pss=pss)
     try:
         found = verify_detached(mutate(sign_detached(CONTENT, signer, at=now)), CONTENT)
@@ -67,8 +39,8 @@ def test_cms_signatures(
 
 
 @hostile
-@given(mutate=mutations())
-def test_xml_signatures(signer_of: SignerOf, mutate: Callable[[bytes], bytes]) -> None:
+@given(mutate=octet_mutations())
+def test_xml_signatures(signer_of: SignerOf, mutate: Mutation) -> None:
     xmldsig = LxmlSignatures()
     signed = xmldsig.sign(XML, signer_of("p256", Profile.PROVIDER_SIGNATURE))
     try:
@@ -79,10 +51,8 @@ def test_xml_signatures(signer_of: SignerOf, mutate: Callable[[bytes], bytes]) -
 
 
 @hostile
-@given(mutate=mutations())
-def test_certificates(
-    signer_of: SignerOf, authority: TestAuthority, now: datetime, mutate: Callable[[bytes], bytes]
-) -> None:
+@given(mutate=octet_mutations())
+def test_certificates(signer_of: SignerOf, authority: TestAuthority, now: datetime, mutate: Mutation) -> None:
     own = signer_of("p256").certificate_der
     changed = mutate(own)
     try:
@@ -93,10 +63,8 @@ def test_certificates(
 
 
 @hostile
-@given(mutate=mutations())
-def test_revocation_lists(
-    signer_of: SignerOf, authority: TestAuthority, now: datetime, mutate: Callable[[bytes], bytes]
-) -> None:
+@given(mutate=octet_mutations())
+def test_revocation_lists(signer_of: SignerOf, authority: TestAuthority, now: datetime, mutate: Mutation) -> None:
     own = signer_of("p256").certificate_der
     crl = authority.crl(now, timedelta(days=1))
     changed = mutate(crl)
