@@ -73,8 +73,8 @@ def time(at: datetime) -> bytes:
     """Time as RFC 5652 §11.3 asks: UTCTime for 1950 to 2049, else GeneralizedTime; to the second."""
     at = at.astimezone(UTC)
     if 1950 <= at.year < 2050:
-        return tlv(UTC_TIME, at.strftime("%y%m%d%H%M%SZ").encode())
-    return tlv(GENERALIZED_TIME, at.strftime("%Y%m%d%H%M%SZ").encode())
+        return tlv(UTC_TIME, b"%02d" % (at.year % 100) + _month_to_second(at))
+    return tlv(GENERALIZED_TIME, b"%04d" % at.year + _month_to_second(at))
 
 
 class Element(NamedTuple):
@@ -205,6 +205,10 @@ def _element(buffer: bytes, start: int, limit: int) -> Element:
     if size > limit - body:
         raise DerError("truncated")
     return Element(buffer, tag, start, body, body + size)
+
+
+def _month_to_second(at: datetime) -> bytes:
+    return b"%02d%02d%02d%02d%02dZ" % (at.month, at.day, at.hour, at.minute, at.second)
 
 
 def _base128(arc: int) -> bytes:
