@@ -19,6 +19,8 @@ from tests.storage.stage import NOW, Tenant, later
 
 NOBODY = UUID(int=404)
 HERE, THERE = "192.0.2.1", "2001:db8::1"
+KEY_SET = {"keys": [{"kty": "EC", "kid": "ä\u2028", "crv": "P-256", "x": "eA", "y": "eQ"}]}
+PINS = tuple(PinnedCertificate(bytes([n]) * 32, f"CN=CA {n},C=DE", "c0ffee", NOW, later(days=n)) for n in (1, 2))
 
 
 async def test_client_is_found_before_its_tenant_is_known(gateway: Gateway, elbtal: Tenant, other: Tenant) -> None:
@@ -34,6 +36,27 @@ async def test_operator_client_belongs_to_no_tenant(gateway: Gateway) -> None:
     found = await gateway.clients.find(made.id, HERE, NOW)
     assert found is not None
     assert (found.tenant_id, found.tenant_slug, found.scopes) == (None, None, frozenset({Scope.OPERATOR}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "Nachtdienst", "active": False}, {"jwks": None, "certificates": ()}, {"certificates": PINS}, {}],
+)
+async def test_operators_clients_are_listed_and_changed(
+    gateway: Gateway, elbtal: Tenant, changes: Mapping[str, Any]
+) -> None:
+    made = ClientSummary(uuid4(), None, "Betrieb", frozenset({Scope.OPERATOR}), True, NOW, False, KEY_SET, PINS)
+    await gateway.administration.create_client(OPERATOR, made, None)
+    assert await gateway.administration.clients(OPERATOR, None) == (made,)
+    changed = await gateway.administration.change_client(OPERATOR, None, made.id, changes, NOW)
+    assert changed == replace(made, **changes)
+    assert await gateway.administration.clients(OPERATOR, None) == (changed,)
+    found = await gateway.clients.find(made.id, HERE, NOW)
+    assert found is not None
+    assert (found.active, found.jwks, found.certificates) == (changed.active, changed.jwks, changed.certificates)
+    for nobodys in (elbtal.client_id, NOBODY):
+        with pytest.raises(NotFound):
+            await gateway.administration.change_client(OPERATOR, None, nobodys, {"name": "x"}, NOW)
 
 
 async def test_unknown_client_is_none(gateway: Gateway, elbtal: Tenant) -> None:
@@ -73,10 +96,6 @@ async def test_foreign_client_is_not_found(
 
 
 # --- keys and certificates (GWT-20, GWT-21)
-
-
-KEY_SET = {"keys": [{"kty": "EC", "kid": "ä\u2028", "crv": "P-256", "x": "eA", "y": "eQ"}]}
-PINS = tuple(PinnedCertificate(bytes([n]) * 32, f"CN=CA {n},C=DE", "c0ffee", NOW, later(days=n)) for n in (1, 2))
 
 
 @pytest.mark.parametrize("owned", [True, False], ids=["tenant", "operator"])
