@@ -38,6 +38,7 @@ from demail_gateway.core.primitives import (
     SignatureScheme,
     Verifier,
 )
+from demail_gateway.core.purposes import Purpose, usage_findings
 from demail_gateway.core.vocabulary import CLASS_OF, MessageClass, Protection
 
 __all__ = [
@@ -124,18 +125,6 @@ def key_findings(facts: CertificateFacts) -> tuple[str, ...] | None:
     return ("key-size-deprecated",) if facts.key_bits < RECOMMENDED_RSA_BITS else ()
 
 
-def purpose_findings(facts: CertificateFacts) -> tuple[str, ...]:
-    """``certificate-key-usage`` if the certificate was issued for nothing but S/MIME or TLS (RFC 5280 §4.2.1.12).
-
-    Subscribers have such certificates from the same authorities: they prove a person or a machine, and no provider
-    (TR 01201-3.4 §3.1.14) and no installation. A certificate without that extension is for any purpose.
-    """
-    return ("certificate-key-usage",) if facts.purposes and facts.purposes <= _FOREIGN_PURPOSES else ()
-
-
-_COVERED = tuple(map(str.lower, HEADER_LIST))
-_FOREIGN_PURPOSES = frozenset({"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.4"})
-"""serverAuth, clientAuth, emailProtection."""
 _WITHOUT_OPTIONAL = tuple(name for name in HEADER_LIST if name != ONLY_IF_PRESENT)
 _COVERED = tuple(map(str.lower, HEADER_LIST))
 _DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
@@ -243,7 +232,7 @@ class _Checker:
         """Rows 14 and 15."""
         verdict = self.judge.judge(facts.der, self.at)
         self.result = replace(self.result, certificate_verdict=verdict)
-        findings = (*purpose_findings(facts), *verdict.findings)
+        findings = (*usage_findings(facts, Purpose.SEAL), *verdict.findings)
         self.note(*findings)
         if verdict.status is CertificateStatus.REVOKED:
             self.note("certificate-revoked")

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from demail_gateway.core.checks import Outcome
-from demail_gateway.core.integrity import key_findings, purpose_findings
+from demail_gateway.core.integrity import key_findings
 from demail_gateway.core.primitives import CertificateFacts, CertificateStatus, CertificateVerdict, Judge
+from demail_gateway.core.purposes import Purpose, usage_findings
 
 
 def judged(
@@ -24,7 +25,7 @@ def judged(
         return Outcome.FAILED, ("key-not-permitted",), None
     verdict = judge.judge(facts.der, at)
     revoked = ("certificate-revoked",) if verdict.status is CertificateStatus.REVOKED else ()
-    against = tuple(dict.fromkeys((*purpose_findings(facts), *verdict.findings, *revoked)))
+    against = tuple(dict.fromkeys((*usage_findings(facts, Purpose.SEAL), *verdict.findings, *revoked)))
     if against:
         return Outcome.FAILED, about_key + against, verdict
     if verdict.status is not CertificateStatus.GOOD:

@@ -7,17 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.primitives import HashName, SignatureScheme
-from demail_gateway.trust.certificates import parse_certificate, public_key_of
+from demail_gateway.core.purposes import Purpose, usage_findings
+from demail_gateway.trust.certificates import parse_certificate, public_key_of, read_certificate
 from demail_gateway.trust.chains import signature_hash
 from demail_gateway.trust.cms.algorithms import RSA_ENCRYPTION, read_algorithm, read_signature_algorithm
 from demail_gateway.trust.cms.der import (
@@ -117,7 +116,7 @@ class OcspAnswer:
         return (
             self._names(der)
             and certificate.not_valid_before_utc <= self.produced_at <= certificate.not_valid_after_utc
-            and _is_for_ocsp(certificate)
+            and not usage_findings(read_certificate(der), Purpose.OCSP)
             and signature_hash(certificate) in _PERMITTED_HASHES
             and _is_issued_by(certificate, parse_certificate(issuer_der))
         )
@@ -227,14 +226,6 @@ def _first(read: Callable[[HashName], tuple[SignatureScheme, HashName]]) -> tupl
         except DerError:
             continue
     raise DerError("signature algorithm is not permitted")
-
-
-def _is_for_ocsp(certificate: x509.Certificate) -> bool:
-    """Named for OCSP signing (anyExtendedKeyUsage is not enough), and its key may sign."""
-    values: list[Any] = [each.value for each in certificate.extensions]
-    named = any(isinstance(v, x509.ExtendedKeyUsage) and ExtendedKeyUsageOID.OCSP_SIGNING in v for v in values)
-    usages = [value for value in values if isinstance(value, x509.KeyUsage)]
-    return named and all(usage.digital_signature or usage.content_commitment for usage in usages)
 
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

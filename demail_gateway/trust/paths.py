@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from cryptography import x509
-
 from demail_gateway.core.primitives import CertificateStatus, CertificateVerdict, StatusGap
+from demail_gateway.core.purposes import Purpose, usage_findings
 from demail_gateway.trust.certificates import parse_certificate, read_certificate
 from demail_gateway.trust.chains import PathFinder, is_authority
 from demail_gateway.trust.revocation import RevocationIndex
@@ -84,7 +83,7 @@ class PathJudge:
         certificate = parse_certificate(certificate_der)
         if not self._finder.anchors:
             return CertificateVerdict()
-        findings = _own_findings(certificate, at)
+        findings = _own_findings(certificate_der, at)
         if self._signers is not None and not self._signers.include(certificate_der):
             findings = (*findings, "signer-unknown")
         moment = min(max(at, certificate.not_valid_before_utc), certificate.not_valid_after_utc)
@@ -119,18 +118,11 @@ class PathJudge:
         return judge
 
 
-def _own_findings(certificate: x509.Certificate, at: datetime) -> tuple[str, ...]:
+def _own_findings(certificate_der: bytes, at: datetime) -> tuple[str, ...]:
+    certificate = parse_certificate(certificate_der)
     findings = []
     if at > certificate.not_valid_after_utc:
         findings.append("certificate-expired")
     if at < certificate.not_valid_before_utc:
         findings.append("certificate-not-yet-valid")
-    if not _may_sign(certificate):
-        findings.append("certificate-key-usage")
-    return tuple(findings)
-
-
-def _may_sign(certificate: x509.Certificate) -> bool:
-    """digitalSignature or contentCommitment, if the extension exists."""
-    usages = [e.value for e in certificate.extensions if isinstance(e.value, x509.KeyUsage)]
-    return all(usage.digital_signature or usage.content_commitment for usage in usages)
+    return (*findings, *usage_findings(read_certificate(certificate_der), Purpose.ANY_SIGNATURE))
