@@ -92,6 +92,7 @@ class NotificationText:
     sender: str | None
     """Unique name of the provider, not an address."""
     findings: tuple[str, ...] = ()
+    """``xml-schema`` (other elements than these four in this order, or elements inside), ``time-without-zone``."""
 
 
 def write_acknowledgement(
@@ -158,7 +159,8 @@ def read_acknowledgement(xml: bytes) -> AcknowledgeMessage:
 def read_notification(xml: bytes) -> NotificationText:
     """The contents of a `Notification-Message`. Raises XmlRefused as `read_acknowledgement`."""
     root = _root(xml, NOTIFICATION)
-    findings: list[str] = []
+    fits = [child.tag for child in root] == [_NS + name for name in _NOTIFICATION_PARTS] and not any(map(len, root))
+    findings = [] if fits else ["xml-schema"]
     return NotificationText(
         subject=_text(root, "Subject"),
         text=_text(root, "Text"),
@@ -174,6 +176,7 @@ def collapsed(value: str) -> str:
 
 
 _NS = f"{{{NAMESPACE}}}"
+_NOTIFICATION_PARTS = ("Subject", "Text", "Time", "Sender")
 _NAME, _VALUE, _ORIGINAL_HEADER = (_NS + name for name in ("Name", "Value", "OriginalHeader"))
 _BLANKS = re.compile(r"[ \t\r\n]+")
 # everything that XML 1.0 cannot hold, not even as a character reference

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+
+import pybase64
 
 from demail_gateway.core.address import TrustedDomains, parse_address
 from demail_gateway.core.confirmation import build_confirmation
@@ -114,6 +117,24 @@ def notification_report(message: bytes, **changes: Any) -> NotificationReport:
         "at": RECEIVED_AT,
     }
     return check_notification(read_notification_message(read_message(message)), **{**arguments, **changes})
+
+
+_XML_PART = re.compile(rb'(filename="\w+\.xml"\r\n\r\n)(.*?)(?=--)', re.DOTALL)
+
+
+def xml_of(message: bytes) -> bytes:
+    """The XML part of a made message."""
+    match = _XML_PART.search(message)
+    assert match is not None
+    return pybase64.b64decode(match[2].replace(b"\r\n", b""))
+
+
+def with_xml(message: bytes, xml: bytes) -> bytes:
+    """A made message, not sealed yet, with another XML part."""
+    match = _XML_PART.search(message)
+    assert match is not None
+    encoded = pybase64.encodebytes(xml).replace(b"\n", b"\r\n")
+    return message[: match.start(2)] + encoded + message[match.end(2) :]
 
 
 STATUS_UNKNOWN = VectorJudge(status=CertificateStatus.UNKNOWN)

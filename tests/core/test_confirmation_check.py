@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pybase64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +24,7 @@ from demail_gateway.core.options import SendOptions
 from demail_gateway.core.primitives import DigestSigner, ExaminedXml, SignatureScheme, VerifiedXml
 from demail_gateway.core.vocabulary import ConfirmationKind
 from demail_gateway.trust.verifier import CryptographyVerifier
+from tests.core import proofs
 from tests.core.proofs import (
     ASSIGNED,
     AT,
@@ -44,6 +44,7 @@ from tests.core.proofs import (
     report,
     sealed,
     unsealed,
+    xml_of,
 )
 from tests.core.vector_trust import VECTORS, VectorJudge, VectorSigner
 
@@ -76,24 +77,15 @@ def failed(found: ConfirmationReport) -> list[int]:
     return [number for number, check in enumerate(found.checks, 1) if check.outcome is Outcome.FAILED]
 
 
-def encoded(xml: bytes) -> bytes:
-    return pybase64.encodebytes(xml).replace(b"\n", b"\r\n")
-
-
-_XML = re.compile(rb'(filename="bestaetigung.xml"\r\n\r\n)(.*?)(?=--)', re.DOTALL)
-
-
 def with_xml(change: Callable[[bytes], bytes], message: bytes = RECEIPT, *, resign: bool = True) -> bytes:
     """The confirmation with its XML changed, signed anew unless told otherwise, and sealed."""
-    match = _XML.search(message)
-    assert match is not None
-    xml = pybase64.b64decode(match[2].replace(b"\r\n", b""))
+    xml = xml_of(message)
     if resign:
         bare = re.sub(rb"<ds:Signature.*</ds:Signature>", b"", xml, flags=re.DOTALL)
         xml = SIGNATURES.sign(change(bare), SIGNER)
     else:
         xml = change(xml)
-    return sealed(message[: match.start(2)] + encoded(xml) + message[match.end(2) :])
+    return sealed(proofs.with_xml(message, xml))
 
 
 def replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
