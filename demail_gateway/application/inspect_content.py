@@ -34,6 +34,8 @@ class ContentSigners:
     """Certificates (DER)."""
     certificates: tuple[bytes, ...]
     """All that came along, for their paths."""
+    usage: tuple[str, ...] = ()
+    """``certificate-key-usage`` if a signer's certificate is not for S/MIME."""
     findings: tuple[str, ...] = ()
     """What the algorithm policy says against it at the moment, e.g. ``signature-algorithm-outdated``."""
     stamps: tuple[Stamp | None, ...] = ()
@@ -70,6 +72,7 @@ def content_signature(
         return (Check(_NAME, Outcome.FAILED, "signature-mismatch", _SOURCE),)
     more = judge_with(signed.certificates, ())
     outcomes = [_judged(signer, judge, more, at) for signer in signed.signers]
+    outcomes += [(Outcome.FAILED, finding) for finding in signed.usage]
     stamps = [_stamp(stamp, judge, judge_with, at) for stamp in signed.stamps]
     return (_check(_NAME, outcomes, _SOURCE), algorithm_check("content.algorithms", signed), *stamps)
 

@@ -14,8 +14,9 @@ from demail_gateway.application.inspect import Tools
 from demail_gateway.application.inspect_content import ContentSigners, Pieces, Stamp
 from demail_gateway.core.errors import CmsInvalid
 from demail_gateway.core.primitives import Judge
-from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_pem_bundle
-from demail_gateway.trust.cms import verify_detached, verify_enveloping, verify_enveloping_file
+from demail_gateway.core.purposes import Purpose, usage_findings
+from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_certificate, read_pem_bundle
+from demail_gateway.trust.cms import CmsSigner, verify_detached, verify_enveloping, verify_enveloping_file
 from demail_gateway.trust.cms.timestamps import read_token
 from demail_gateway.trust.crls import read_crls
 from demail_gateway.trust.keys import generate_key, to_pkcs8
@@ -81,15 +82,23 @@ def cms_signers(signature: Pieces, content: Pieces | None, at: datetime) -> Cont
         found = verify_enveloping(signature)[0]
     else:
         with temporary_room() as room, open(os.devnull, "wb") as nowhere:
-            room.writelines(signature)
+            for piece in signature:  # a spooled file looks at its size after each write alone
+                room.write(piece)
+            room.seek(0)
             found = verify_enveloping_file(room, nowhere)
     mechanisms = tuple(chain.from_iterable(signer.mechanisms for signer in found.signers))
     return ContentSigners(
         signers=tuple(signer.certificate_der for signer in found.signers),
         certificates=found.certificates,
+        usage=_usage(found.signers),
         findings=tuple(dict.fromkeys(finding.code for finding in SMIME.findings(mechanisms, at))),
         stamps=tuple(_stamp(token, signer.signature) for signer in found.signers for token in signer.timestamps),
     )
+
+
+def _usage(signers: Sequence[CmsSigner]) -> tuple[str, ...]:
+    facts = [read_certificate(signer.certificate_der) for signer in signers]
+    return tuple(dict.fromkeys(chain.from_iterable(usage_findings(each, Purpose.SMIME_SIGNATURE) for each in facts)))
 
 
 def _stamp(token: bytes, signature: bytes) -> Stamp | None:

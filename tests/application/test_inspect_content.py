@@ -103,6 +103,15 @@ def test_what_is_not_signed_says_nothing(octets: bytes) -> None:
     assert found(octets) == ()
 
 
+@pytest.mark.parametrize("profile", [Profile.TLS_CLIENT, Profile.OCSP_RESPONDER])
+def test_a_certificate_that_is_not_for_s_mime_fails(profile: Profile) -> None:
+    other = SUB.issue(KEY.public_key(), profile, "Erika", not_before=NOW - DAY, not_after=NOW + DAY)
+    signer = SoftwareSigner.for_certificate(KEY, other, SUB.chain)
+    signature = sign_detached(ENTITY, signer, at=NOW, hash_name=HashName.SHA256)
+    check, *_ = found(b"Subject: x\r\n" + multipart_signed(ENTITY, signature, "sha-256", "b1"))
+    assert (check.outcome, check.detail) == (Outcome.FAILED, "certificate-key-usage")
+
+
 @pytest.mark.parametrize("octets", [b"", b"no CMS", bytes(range(256))])
 def test_hostile_octets_as_signature_fail(octets: bytes) -> None:
     detached = b"Subject: x\r\n" + multipart_signed(ENTITY, octets, "sha-256", "b1")
