@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
@@ -12,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from demail_gateway.core.errors import CertificateMalformed, ComposeFailed
 from demail_gateway.core.primitives import HashName
-from demail_gateway.trust.certificates import parse_certificate, public_key_of
+from demail_gateway.core.purposes import Purpose, usage_findings
+from demail_gateway.trust.certificates import public_key_of, read_certificate
 from demail_gateway.trust.cms.algorithms import (
     DER_NULL,
     EC_PUBLIC_KEY,
@@ -46,14 +46,14 @@ def recipient_info(
 
     Raises:
         ComposeFailed: the certificate cannot be read, its key (IN-12, IN-14) or what it leads to is not permitted, or
-            its key usage does not allow encryption.
+            it is not for encryption of mail (RFC 8550 §4.4).
     """
     try:
-        certificate, key = parse_certificate(certificate_der), public_key_of(certificate_der)
+        facts, key = read_certificate(certificate_der), public_key_of(certificate_der)
         name = tlv(SEQUENCE, *issuer_and_serial(certificate_der))
     except (CertificateMalformed, DerError) as error:
         raise ComposeFailed("certificate of a recipient cannot be read") from error
-    if key is None or not is_permitted(key) or not _may_receive(certificate):
+    if key is None or not is_permitted(key) or usage_findings(facts, Purpose.SMIME_ENCRYPTION):
         raise ComposeFailed("certificate of a recipient does not allow encryption")
     against = policy.findings(_mechanisms(key, transport), at)
     if against:
@@ -99,12 +99,6 @@ def _key_agreement(key: ec.EllipticCurvePublicKey, name: bytes, content_key: byt
         algorithm(ECDH_SHA256, wrap),
         tlv(SEQUENCE, tlv(SEQUENCE, name, wrapped)),
     )
-
-
-def _may_receive(certificate: x509.Certificate) -> bool:
-    """keyEncipherment for RSA, keyAgreement for EC, if the extension exists (RFC 5280 §4.2.1.3)."""
-    usages = [e.value for e in certificate.extensions if isinstance(e.value, x509.KeyUsage)]
-    return all(usage.key_encipherment or usage.key_agreement for usage in usages)
 
 
 _PKCS1: padding.AsymmetricPadding = padding.PKCS1v15()

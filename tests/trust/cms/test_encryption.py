@@ -431,6 +431,7 @@ def test_what_cannot_be_encrypted_for_is_refused(authority: TestAuthority, signe
         [weak_one],
         [signer_of("p256", Profile.PROVIDER_SIGNATURE).certificate_der],
         [signer_of("rsa-3072", Profile.PROVIDER_SIGNATURE).certificate_der],
+        [signer_of("rsa-3072", Profile.TLS_SERVER).certificate_der],
     ):
         with pytest.raises(ComposeFailed):
             encrypt(ENTITY, recipients)
