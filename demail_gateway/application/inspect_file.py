@@ -63,7 +63,8 @@ def inspect_mailbox(source: BinaryIO, tools: Tools, at: datetime) -> Inspection:
 def _messages(source: BinaryIO, tools: Tools, at: datetime) -> Iterator[Inspection]:
     for pieces in read_mbox(iter(lambda: source.read(_CHUNK_OCTETS), b"")):
         with tools.room() as room:
-            room.writelines(pieces)
+            for piece in pieces:
+                room.write(piece)
             yield inspect_message_file(room, tools, at)
 
 

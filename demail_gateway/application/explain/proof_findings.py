@@ -40,13 +40,9 @@ SEAL_FINDINGS: dict[str, Text] = texts(
             "Der Schlüssel ist kürzer, als heute empfohlen wird.",
             "The key is shorter than recommended today.",
         ),
-        "key-size-outdated": (
-            "Der Schlüssel war zu diesem Zeitpunkt schon zu kurz.",
-            "The key was too short at that moment already.",
-        ),
-        "signature-algorithm": (
-            "Das Signaturverfahren war zu diesem Zeitpunkt nicht mehr zugelassen.",
-            "The method of signature was no longer permitted at that moment.",
+        "timestamp-mismatch": (
+            "Der Zeitstempel gehört nicht zu dieser Signatur oder nennt eine spätere Zeit.",
+            "The timestamp is not about this signature, or names a later time.",
         ),
         "tag-missing": (
             "In der Versiegelung fehlt eine Angabe, die nicht zählt.",
@@ -60,6 +56,39 @@ SEAL_FINDINGS: dict[str, Text] = texts(
         "h-order": ("Die Reihenfolge der geschützten Angaben weicht ab.", "The order of protected fields differs."),
         "h-repeated": ("Eine Angabe ist mehrfach als geschützt genannt.", "A field is named as protected repeatedly."),
         "h-incomplete": ("Diese Angabe ist nicht geschützt.", "This field is not protected."),
+    }
+)
+
+ALGORITHM_FINDINGS: dict[str, Text] = texts(
+    {
+        "key-size-outdated": (
+            "Ein Schlüssel war zu diesem Zeitpunkt schon zu kurz.",
+            "A key was too short at that moment already.",
+        ),
+        "hash-outdated": (
+            "Die Hashfunktion war zu diesem Zeitpunkt nicht mehr zugelassen.",
+            "The hash function was no longer permitted at that moment.",
+        ),
+        "signature-algorithm-outdated": (
+            "Das Signaturverfahren war zu diesem Zeitpunkt nicht mehr zugelassen.",
+            "The method of signature was no longer permitted at that moment.",
+        ),
+        "cipher-outdated": (
+            "Die Verschlüsselung war zu diesem Zeitpunkt nicht mehr zugelassen.",
+            "The cipher was no longer permitted at that moment.",
+        ),
+        "key-encryption-outdated": (
+            "Die Verschlüsselung des Schlüssels war zu diesem Zeitpunkt nicht mehr zugelassen.",
+            "The encryption of the key was no longer permitted at that moment.",
+        ),
+        "key-wrap-outdated": (
+            "Das Einpacken des Schlüssels war zu diesem Zeitpunkt nicht mehr zugelassen.",
+            "The wrapping of the key was no longer permitted at that moment.",
+        ),
+        "curve-outdated": (
+            "Die elliptische Kurve war zu diesem Zeitpunkt nicht mehr zugelassen.",
+            "The elliptic curve was no longer permitted at that moment.",
+        ),
     }
 )
 

@@ -11,6 +11,7 @@ from demail_gateway.application.explain.conclusions import conclusion
 from demail_gateway.application.explain.file_findings import FILE_FINDINGS
 from demail_gateway.application.explain.header_findings import HEADER_FINDINGS
 from demail_gateway.application.explain.proof_findings import (
+    ALGORITHM_FINDINGS,
     CERTIFICATE_FINDINGS,
     CONFIRMATION_FINDINGS,
     IDENT_FINDINGS,
@@ -25,6 +26,7 @@ FINDINGS: dict[str, Text] = {
     **IDENT_FINDINGS,
     **CONFIRMATION_FINDINGS,
     **HEADER_FINDINGS,
+    **ALGORITHM_FINDINGS,
     **CERTIFICATE_FINDINGS,
     **SEAL_FINDINGS,
 }
