@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from demail_gateway.core.address import Address
-from demail_gateway.core.confirmation_xml import write_acknowledgement
-from demail_gateway.core.dates import legal_time
+from demail_gateway.core.confirmation_xml import readable_value, write_acknowledgement
+from demail_gateway.core.dates import german_time
 from demail_gateway.core.entity import PartSource, build_entity
 from demail_gateway.core.errors import ComposeFailed
 from demail_gateway.core.header import Header, HeaderField, Octets
@@ -20,7 +20,9 @@ from demail_gateway.core.provider_message import Issuer, ProviderMessage, Stamp,
 from demail_gateway.core.vocabulary import SYSTEM_LOCAL_PARTS, ConfirmationKind, MessageType
 
 Pdf = Callable[[str, Sequence[tuple[str, str]], str, bytes], bytes]
-"""Title, labelled lines, full text, signed XML → PDF of the same content (TR 01201-3.4 §3.4.1)."""
+"""Title, table, text, XML → PDF of the same content (TR 01201-3.4 §3.4.1).
+
+What the XML says stands in the text or, name by name, in the table."""
 
 TITLES: dict[ConfirmationKind, str] = {
     ConfirmationKind.DISPATCH: "Versandbestätigung",
@@ -89,16 +91,23 @@ def build_confirmation(
     rows = tuple(_rows(kind, metadata, recipient, delivery_time))
     text = _text(kind, rows, issuer, stamp.at)
     sender = system_address(kind.value if kind is not ConfirmationKind.MALWARE else "malware", issuer)
+    fields = _metadata_fields(original.header)
+    subject = f"{TITLES[kind]}: {metadata.subject or ''}"
     xml = write_acknowledgement(
         sender=sender,
-        metadata=_metadata_fields(original.header),
-        subject=f"{TITLES[kind]}: {metadata.subject or ''}",
+        metadata=fields,
+        subject=subject,
         text=text,
         integrity=metadata.integrity,
         time=stamp.at,
         delivery_time=delivery_time,
     )
     signed = xml_signatures.sign(xml, signer)
+    table = (
+        ("Aussteller", sender),
+        ("Betreff der Bestätigung", subject),
+        *((f.name, readable_value(f)) for f in fields),
+    )
     message = ProviderMessage(
         sender=sender,
         to=(confirmation_addressee(original.header),),
@@ -110,7 +119,7 @@ def build_confirmation(
     )
     parts = (
         PartSource("bestaetigung.xml", "application/xml", signed),
-        PartSource("bestaetigung.pdf", "application/pdf", pdf(TITLES[kind], rows, text, signed)),
+        PartSource("bestaetigung.pdf", "application/pdf", pdf(TITLES[kind], table, text, signed)),
     )
     return write_provider_message(message, build_entity(text, None, parts, stamp.boundary), issuer, stamp)
 
@@ -159,13 +168,13 @@ def _rows(
 ) -> Iterator[tuple[str, str]]:
     """The labelled lines in the order of TR 01201-3.4 §3.5.1."""
     if delivery_time is not None:
-        yield "Zeitpunkt des Eingangs der Nachricht", _german(delivery_time)
+        yield "Zeitpunkt des Eingangs der Nachricht", german_time(delivery_time)
     if kind is ConfirmationKind.MALWARE:
         yield "Angeforderte Bestätigungen", ", ".join(_requested(metadata)) or "keine"
     yield "Absender", str(metadata.sender or "")
     concerned = metadata.chosen_recipients.addresses if recipient is None else (recipient,)
     yield "Empfänger", ", ".join(map(str, concerned))
-    yield "Datum", "" if metadata.date is None else _german(metadata.date)
+    yield "Datum", "" if metadata.date is None else german_time(metadata.date)
     yield "Betreff", metadata.subject or ""
     yield "Nachrichten-ID", metadata.message_id or ""
     yield "Prüfsumme", metadata.integrity or ""
@@ -182,13 +191,9 @@ def _requested(metadata: Metadata) -> Iterator[str]:
 
 def _text(kind: ConfirmationKind, rows: Sequence[tuple[str, str]], issuer: Issuer, at: datetime) -> str:
     lines = "\n".join(f"{label}: {value}" for label, value in rows)
-    closing = f"Ausgestellt am {_german(at, '%d.%m.%Y %H:%M:%S')} von {issuer.name}"
+    closing = f"Ausgestellt am {german_time(at, '%d.%m.%Y %H:%M:%S')} von {issuer.name}"
     link = f", {issuer.link}" if issuer.link else ""
     return f"{_STATEMENTS[kind]}\n\n{lines}\n\n{closing}{link}\n"
-
-
-def _german(moment: datetime, form: str = "%d.%m.%Y %H:%M") -> str:
-    return legal_time(moment).strftime(form)
 
 
 def _metadata_fields(header: Header) -> tuple[HeaderField, ...]:

@@ -8,7 +8,10 @@ from demail_gateway.core import confirmation_sent_steps as sent_steps
 from demail_gateway.core.address import Address, same_address
 from demail_gateway.core.checker import check_header_section
 from demail_gateway.core.checks import Outcome
+from demail_gateway.core.confirmation_reading import Confirmation
 from demail_gateway.core.confirmation_situation import UNREADABLE, Result, Situation, passed_or
+from demail_gateway.core.confirmation_xml import ACKNOWLEDGEMENT, read_acknowledgement
+from demail_gateway.core.embedded_xml import PDF_DIFFERS, contradicts
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.findings import Severity
 from demail_gateway.core.integrity import check_integrity, same_integrity_value
@@ -74,9 +77,16 @@ def _own_domains(s: Situation) -> frozenset[str]:
 
 
 def _structure(s: Situation) -> Result:
-    """4: multipart/mixed, XML, PDF (CO-5)."""
-    findings = s.confirmation.parts.findings
+    """4: multipart/mixed, XML, PDF (CO-5), and no contradiction between the two."""
+    findings = (*s.confirmation.parts.findings, *_contradiction(s.confirmation))
     return Result(Outcome.FAILED if findings else Outcome.PASSED, findings)
+
+
+def _contradiction(confirmation: Confirmation) -> tuple[str, ...]:
+    xml, pdf, said = confirmation.parts.xml, confirmation.parts.pdf, confirmation.contents
+    if xml is None or pdf is None or said is None:
+        return ()
+    return (PDF_DIFFERS,) if contradicts(pdf, xml, ACKNOWLEDGEMENT, read_acknowledgement, said) else ()
 
 
 def _schema(s: Situation) -> Result:

@@ -107,7 +107,7 @@ def write_acknowledgement(
 ) -> bytes:
     """An `Acknowledge-Message` without signature; `metadata` are the original's fields, octet by octet."""
     entries = "".join(
-        f"<Metadate>{_element('Name', each.name)}{_element('Value', collapsed(_readable(each.value)))}"
+        f"<Metadate>{_element('Name', each.name)}{_element('Value', readable_value(each))}"
         f"{_element('OriginalHeader', each.raw.decode('utf-8', 'replace'))}</Metadate>"
         for each in metadata
     )
@@ -170,6 +170,11 @@ def read_notification(xml: bytes) -> NotificationText:
     )
 
 
+def readable_value(field: HeaderField) -> str:
+    """The field's value as it stands in `Value`: on one line, 8-bit octets read as UTF-8 (CO-12)."""
+    return collapsed(field.value.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
 def collapsed(value: str) -> str:
     """`value` for comparison: every run of blanks, tabs and line ends is one blank (CO-12)."""
     return _BLANKS.sub(" ", value).strip(" ")
@@ -191,11 +196,6 @@ def _document(root: str, *parts: str) -> bytes:
 def _element(name: str, text: str) -> str:
     escaped = _NOT_XML.sub("\ufffd", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"<{name}>{escaped.replace(chr(13), '&#xD;')}</{name}>"
-
-
-def _readable(value: str) -> str:
-    """A header value with its 8-bit octets read as UTF-8."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _root(xml: bytes, tag: str) -> Element:

@@ -30,6 +30,11 @@ def legal_time(moment: datetime) -> datetime:
     return at.astimezone(_SUMMER if begin <= at < end else _STANDARD)
 
 
+def german_time(moment: datetime, form: str = "%d.%m.%Y %H:%M") -> str:
+    """Legal time as German texts write it, to the minute unless `form` says otherwise."""
+    return legal_time(moment).strftime(form)
+
+
 def from_legal_time(clock: datetime) -> datetime:
     """The moment of a naive clock reading in Germany, in UTC; of a reading that occurs twice, the first."""
     for zone in (_SUMMER, _STANDARD):

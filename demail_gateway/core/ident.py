@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from demail_gateway.core.address import Address, TrustedDomains, same_address
 from demail_gateway.core.checker import check_header_section
 from demail_gateway.core.checks import Check, Outcome, worst
+from demail_gateway.core.embedded_xml import PDF_DIFFERS, contradicts
 from demail_gateway.core.errors import CertificateMalformed, MalformedMessage, XmlRefused, XmlSignatureInvalid
 from demail_gateway.core.findings import Severity
 from demail_gateway.core.header import Header, Octets
@@ -164,8 +165,12 @@ def _issuer(s: _Situation) -> _Result:
 
 
 def _structure(s: _Situation) -> _Result:
-    """4: multipart/mixed with assertion and PDF."""
+    """4: multipart/mixed with assertion and PDF, and no contradiction between the two."""
+    xml, pdf, said = s.ident.parts.xml, s.ident.parts.pdf, s.ident.assertion
     findings = s.ident.parts.findings
+    if xml is not None and pdf is not None and said is not None:
+        differs = contradicts(pdf, xml, ASSERTION, read_assertion, said)
+        findings = (*findings, PDF_DIFFERS) if differs else findings
     return Outcome.FAILED if findings else Outcome.PASSED, findings
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from demail_gateway.core.address import Address
 from demail_gateway.core.confirmation import confirmation_addressee, system_address
 from demail_gateway.core.confirmation_xml import write_notification
+from demail_gateway.core.dates import german_time
 from demail_gateway.core.entity import PartSource, build_entity
 from demail_gateway.core.header import Header, Octets
 from demail_gateway.core.metadata import read_metadata
@@ -40,7 +41,7 @@ def build_notification(
     subject: str = UNDELIVERABLE,
     also_to: Sequence[Address] = (),
 ) -> bytes:
-    """A complete notification about a message, unsealed: text, XML, PDF.
+    """A complete notification about a message, unsealed: text, XML, PDF of the same content.
 
     It goes to the forwarder if the message was forwarded, else to Reply-To, else to the sender (step 45), and to
     `also_to` (step 69: the recipient too). `recipient` is named behind `text`, so that the failed one can be found.
@@ -97,6 +98,7 @@ def _build(
     )
     full = text + "\n\n" + "".join(f"{label}: {value}\n" for label, value in rows)
     xml = write_notification(subject=subject, text=full, time=stamp.at, sender=issuer.name)
+    table = (("Aussteller", issuer.name), ("Ausgestellt am", german_time(stamp.at, "%d.%m.%Y %H:%M:%S")))
     addressee = notification_addressee(original.header)
     message = ProviderMessage(
         sender=sender,
@@ -108,6 +110,6 @@ def _build(
     )
     parts = (
         PartSource("meldung.xml", "application/xml", xml),
-        PartSource("meldung.pdf", "application/pdf", pdf(subject, rows, full, xml)),
+        PartSource("meldung.pdf", "application/pdf", pdf(subject, table, full, xml)),
     )
     return write_provider_message(message, build_entity(full, None, parts, stamp.boundary), issuer, stamp)

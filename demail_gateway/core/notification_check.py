@@ -22,6 +22,7 @@ from demail_gateway.core.confirmation_report import SentCopy, Verdict
 from demail_gateway.core.confirmation_xml import NOTIFICATION, NotificationText, read_notification
 from demail_gateway.core.correlation import Correlation, CorrelationKeys
 from demail_gateway.core.delivery_facts import Effect
+from demail_gateway.core.embedded_xml import PDF_DIFFERS, contradicts
 from demail_gateway.core.errors import MalformedMessage, XmlRefused
 from demail_gateway.core.findings import Severity
 from demail_gateway.core.header import Header, Octets
@@ -230,7 +231,11 @@ def _xml(notification: Notification) -> Check:
     findings = ("xml-missing",) if contents is None else contents.findings
     if contents is not None and contents.time is None and "xml-schema" not in findings:
         findings = (*findings, "xml-schema")
-    outcome = Outcome.FAILED if {"xml-missing", "xml-schema"} & set(findings) else Outcome.PASSED
+    xml, pdf = notification.parts.xml, notification.parts.pdf
+    if contents is not None and xml is not None and pdf is not None:
+        differs = contradicts(pdf, xml, NOTIFICATION, read_notification, contents)
+        findings = (*findings, PDF_DIFFERS) if differs else findings
+    outcome = Outcome.FAILED if {"xml-missing", "xml-schema", PDF_DIFFERS} & set(findings) else Outcome.PASSED
     return Check("notification.xml", outcome, ", ".join(findings), "TR 01201-3.4 §3.5.2 table 25")
 
 

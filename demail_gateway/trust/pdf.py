@@ -14,7 +14,9 @@ from pathlib import Path
 
 import typst
 
+from demail_gateway.core.confirmation_xml import NOTIFICATION
 from demail_gateway.core.errors import ComposeFailed
+from demail_gateway.core.xml_tree import root_tag
 
 _TEMPLATES = Path(__file__).parent / "templates"
 MAX_CHARACTERS = 200_000
@@ -47,8 +49,9 @@ PDF/A forbids a character without glyph, and a subject may hold any.
 def confirmation_pdf(title: str, rows: Sequence[tuple[str, str]], text: str, xml: bytes | None, at: datetime) -> bytes:
     """PDF/A-3b with `title`, the paragraphs of `text` (one per line), `rows` as a table and `xml` embedded.
 
-    `xml` becomes the attachment ``bestaetigung.xml``, octet for octet; it must be UTF-8. `at` (aware) is the date of
-    the document. Texts are data: no markup in them has an effect. What no font has is shown as a replacement character.
+    `xml` becomes the attachment ``bestaetigung.xml`` or ``meldung.xml``, octet for octet; it must be UTF-8. `at`
+    (aware) is the date of the document. Texts are data: no markup in them has an effect. What no font has is shown as a
+    replacement character.
 
     Raises:
         ComposeFailed: too long, `xml` is not UTF-8, or typst cannot set it.
@@ -111,13 +114,17 @@ def _displayable(data: object) -> object:
     return [_displayable(value) for value in data]
 
 
+def _attachment_name(xml: str) -> str:
+    return "meldung.xml" if root_tag(xml.encode()) == NOTIFICATION else "bestaetigung.xml"
+
+
 _lock = threading.Lock()
 """The compiler keeps the inputs of its last run."""
 _compilers: list[typst.Compiler] = []
 
 
 def _compile(data: object, xml: str, at: datetime) -> bytes:
-    inputs = {"data": json.dumps(data), "xml": xml}
+    inputs = {"data": json.dumps(data), "xml": xml, "name": _attachment_name(xml)}
     whole = at.replace(microsecond=0)  # PDF knows seconds alone
     with _lock:
         if not _compilers:

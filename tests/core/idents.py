@@ -18,7 +18,7 @@ from demail_gateway.core.ident import IdentReport, check_ident, read_ident
 from demail_gateway.core.provider_message import ProviderMessage, write_provider_message
 from demail_gateway.core.vocabulary import MessageType
 from demail_gateway.trust.verifier import CryptographyVerifier
-from tests.core.proofs import ERIKA, PROVIDER_B, RECEIVED_AT, SENDER, SIGNATURES, STAMP, TRUSTED, pdf, sealed
+from tests.core.proofs import ERIKA, PROVIDER_B, RECEIVED_AT, SENDER, SIGNATURES, STAMP, TRUSTED, sealed
 from tests.core.vector_trust import VECTORS, VectorJudge
 
 SERVICE = SENDER
@@ -105,11 +105,11 @@ def signed(
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 
 
-def unsealed(xml: bytes, **changes: Any) -> bytes:
+def unsealed(xml: bytes, *, pdf: bytes = b"%PDF-1.7\n", **changes: Any) -> bytes:
     """The message around an assertion, from provider B to the service provider, a copy to Erika."""
     parts: Sequence[PartSource] = (
         PartSource("ident.xml", "application/xml", xml),
-        PartSource("ident.pdf", "application/pdf", pdf("Ident-Bestätigung", (), "", xml)),
+        PartSource("ident.pdf", "application/pdf", pdf),
     )
     arguments: dict[str, Any] = {
         "sender": SYSTEM,
