@@ -370,6 +370,7 @@ async def test_changed_message_is_put_into_quarantine() -> None:
     assert bench.entry.verification["outcome"] == "failed"
 
 
+@pytest.mark.clause("TR 01201-3.1 steps 54–55", "TR 01201-3.1 function 2")
 async def test_message_with_malware_is_put_into_quarantine_with_what_was_found_by_whom() -> None:
     bench = Bench(NORMAL.replace(b"\r\n\r\n", b"\r\n\r\n" + EICAR + b"\r\n", 1), scanner=EicarScanner())
     await bench.run()

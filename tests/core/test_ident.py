@@ -55,7 +55,7 @@ def outcome(found: IdentReport, step: int) -> Outcome:
     return found.checks[step - 1].outcome
 
 
-@pytest.mark.clause("TR 01201-4.4 §2.6")
+@pytest.mark.clause("TR 01201-4.4 §2.6", "TR 01201-3.4 §3.4.1 ident", "TR 01201-3.1 steps 60–61")
 def test_a_proper_ident_bestaetigung_passes_all_eleven_steps() -> None:
     found = report(MESSAGE)
     assert [check.name for check in found.checks] == NAMES == [name for name, _, _ in STEPS]
@@ -110,6 +110,7 @@ def test_permitted_forms_of_the_signature(changes: dict[str, Any]) -> None:
     assert report(sealed(unsealed(signed(assertion(), **changes)))).outcome is Outcome.PASSED
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.4.1 ident", "TR 01201-3.1 step 61")
 @pytest.mark.parametrize(
     ("octets", "changes", "step", "finding"),
     [

@@ -87,6 +87,7 @@ def test_any_file_is_read_as_the_rule_says(octets: bytes) -> None:
     assert read([octets]) == expected
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.6 mbox")
 @given(FILES)
 def test_quoting_is_reversible_for_arbitrary_lines(octets: bytes) -> None:
     message = octets.replace(b"\r", b"").replace(b"\n", b"\r\n")
@@ -115,6 +116,7 @@ def test_a_round_trip_leaves_the_verdict_of_the_integrity(path: Path) -> None:
     assert verdict(again) == verdict(octets)
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.6 mbox")
 def test_separator_has_sender_and_utc_time_of_24_characters() -> None:
     berlin = datetime.fromisoformat("2026-03-02T09:14:05+01:00")
     assert b"".join(write_mbox_message([b"A: b\r\n\r\nx\r\n"], ADDRESS, berlin)) == (
@@ -130,6 +132,7 @@ def test_a_message_that_would_be_damaged_is_refused(message: bytes) -> None:
             list(write_mbox_message(pieces, ADDRESS, AT))
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.6 number")
 @pytest.mark.parametrize(
     ("octets", "messages"),
     [

@@ -152,7 +152,7 @@ def metadata(*options: str) -> Metadata:
     return read_metadata(read_header(f"A: b\r\n{lines}".encode()))
 
 
-@pytest.mark.clause("TR 01201-3.1 function 4")
+@pytest.mark.clause("TR 01201-3.1 function 4", "TR 01201-3.1 function 4 FC-01")
 @pytest.mark.parametrize(
     ("messages", "level", "expected"),
     [

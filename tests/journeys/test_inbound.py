@@ -59,6 +59,7 @@ def test_integrity_is_checked_and_what_fails_is_kept_apart(town: Application, sa
     assert "inbound.received" in town.events(item["id"])
 
 
+@pytest.mark.clause("TR 01201-3.1 function 2")
 def test_malware_is_kept_in_quarantine_and_handed_out_only_after_a_warning(town: Application, sandbox: Sandbox) -> None:
     """SND-73; TR 01201-3.1 function 2."""
     infected = as_attachment("test.com", "application/octet-stream", EICAR)

@@ -69,7 +69,7 @@ NOTICES = {
 MALWARE = build_malware_notification(ORIGINAL, issuer=PROVIDER_B, stamp=STAMP, recipient=ERIKA, pdf=pdf)
 
 
-@pytest.mark.clause("TR 01201-3.4 §3.4.1")
+@pytest.mark.clause("TR 01201-3.4 §3.4.1 parts")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pages_show_everything_that_the_xml_of_a_confirmation_says(kind: ConfirmationKind) -> None:
     message = CONFIRMATIONS[kind]
