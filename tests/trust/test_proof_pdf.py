@@ -89,7 +89,7 @@ def test_the_pages_show_everything_that_the_xml_of_a_confirmation_says(kind: Con
         assert _squeezed(entry.name + entry.value) in pages
 
 
-@pytest.mark.clause("TR 01201-3.4 §3.4.1")
+@pytest.mark.clause("TR 01201-3.4 §3.4.1 parts")
 @pytest.mark.parametrize("message", [*NOTICES.values(), MALWARE])
 def test_the_pages_show_everything_that_the_xml_of_a_notification_says(message: bytes) -> None:
     said = read_notification(xml_of(message))
