@@ -79,15 +79,13 @@ def header_digest(
     Raises:
         MalformedMessage: the integrity field has no ``b`` tag.
     """
-    return covered_digest(topmost, names, emptied(integrity), hash_name)
-
-
-def covered_digest(
-    topmost: Callable[[str], HeaderField | None], names: Sequence[str], integrity: bytes, hash_name: HashName
-) -> bytes:
-    """`header_digest` for an integrity field that is at hand with its ``b`` emptied."""
     found = map(topmost, dict.fromkeys(map(str.lower, names)))
-    return _HASH[hash_name](b"".join((*(each.raw for each in found if each is not None), integrity))).digest()
+    return covered_digest([each.raw for each in found if each is not None], emptied(integrity), hash_name)
+
+
+def covered_digest(fields: Sequence[bytes], integrity: bytes, hash_name: HashName) -> bytes:
+    """`header_digest` for the octets of the covered fields and of the integrity field with its ``b`` emptied."""
+    return _HASH[hash_name](b"".join((*fields, integrity))).digest()
 
 
 _LF = 0x0A

@@ -49,6 +49,9 @@ HEADER_LIST = (
 ONLY_IF_PRESENT = "X-de-mail-private-id"
 """The one name that ``h=`` leaves out when the field is absent (IN-19)."""
 
+MAX_FIELD_CHARS = 64 * 1024
+"""Ours, of either value: far above the longest key's; keeps megabytes of tags from being cut into pieces."""
+
 QUERY = "x-header/x-de-mail-signature-certificate"
 """``q=`` of a signed field (IN-6)."""
 
@@ -82,8 +85,10 @@ def tag_list(value: str) -> dict[str, str]:
     """The tags of a value by name as spelt, without outer white space (RFC 6376 §3.2).
 
     Raises:
-        MalformedMessage: ``integrity-malformed``: no tag list, or a name twice.
+        MalformedMessage: ``integrity-malformed``: no tag list, a name twice, or more than `MAX_FIELD_CHARS`.
     """
+    if len(value) > MAX_FIELD_CHARS:
+        raise _malformed()
     parts = value.split(";")
     if len(parts) > 1 and not parts[-1].strip(" \t"):
         parts.pop()  # one trailing semicolon is allowed
@@ -183,6 +188,8 @@ def read_certificate(source: HeaderField) -> bytes:
         CertificateMalformed: no base64, or more than one armoured certificate. DER is not looked at.
     """
     value = source.value
+    if len(value) > MAX_FIELD_CHARS:
+        raise CertificateMalformed
     armoured = _ARMOUR.fullmatch(value)
     try:
         return _base64(armoured[1] if armoured else value)
@@ -254,5 +261,7 @@ def _order_findings(h: tuple[str, ...]) -> set[str]:
 
 def _wrapped(octets: bytes) -> str:
     text = pybase64.b64encode(octets).decode("ascii")
+    if len(text) <= _FIRST_BASE64_OCTETS:
+        return text
     head, rest = text[:_FIRST_BASE64_OCTETS], text[_FIRST_BASE64_OCTETS:]
     return "\r\n ".join((head, *(rest[at : at + _BASE64_OCTETS] for at in range(0, len(rest), _BASE64_OCTETS))))
