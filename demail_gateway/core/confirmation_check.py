@@ -51,6 +51,7 @@ def check_confirmation(
     contents, original = confirmation.contents, confirmation.original
     return ConfirmationReport(
         kind=confirmation.kind,
+        standing=situation.standing,
         verdict=verdict,
         outcome=verdict.outcome,
         checks=tuple(Check(name, results[name].outcome, results[name].detail, source) for name, _, source in STEPS),

@@ -36,6 +36,16 @@ class Verdict(StrEnum):
         return Outcome.FAILED if self is Verdict.REJECTED else Outcome.INDETERMINATE
 
 
+class Standing(StrEnum):
+    """What a proof was held against; the report says so in its step about correlation."""
+
+    ALONE = "standing-alone"
+    """Nothing, as offline: the steps that need the sent message do not count."""
+    WITH_SENT = "with-sent-message"
+    UNASSIGNED = "no-sent-message"
+    """Sent messages were looked through, and none could be named."""
+
+
 @dataclass(frozen=True, slots=True)
 class SentCopy:
     """A copy as it was submitted."""
@@ -59,6 +69,7 @@ class ConfirmationReport:
     """Everything that the check found."""
 
     kind: ConfirmationKind
+    standing: Standing
     verdict: Verdict
     outcome: Outcome
     checks: tuple[Check, ...]

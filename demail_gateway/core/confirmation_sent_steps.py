@@ -21,15 +21,19 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 def correlated(s: Situation) -> Result:
     """10: which sent copy, and which of its recipients (CO-15, CO-16)."""
     if s.correlation is None:
-        return NOT_APPLICABLE
+        return Result(Outcome.NOT_APPLICABLE, told=s.standing)
     if s.correlation.copy_id is None:
-        return Result(Outcome.FAILED, (s.correlation.finding or "correlation-none",))
+        return Result(Outcome.FAILED, (s.correlation.finding or "correlation-none",), told=s.standing)
+    return Result(Outcome.PASSED, tuple(_about_recipient(s)), told=s.standing)
+
+
+def _about_recipient(s: Situation) -> Iterator[str]:
     if s.confirmation.kind is ConfirmationKind.DISPATCH:
-        return Result(Outcome.PASSED)
+        return
     if s.recipient is None:
-        return Result(Outcome.PASSED, ("recipient-unknown",))
-    redirected = s.sent is not None and s.recipient not in s.sent.served
-    return Result(Outcome.PASSED, ("recipient-redirected",) if redirected else ())
+        yield "recipient-unknown"
+    elif s.sent is not None and s.recipient not in s.sent.served:
+        yield "recipient-redirected"
 
 
 def body_proof(s: Situation) -> Result:

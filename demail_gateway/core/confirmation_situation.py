@@ -9,7 +9,7 @@ from functools import cached_property
 from demail_gateway.core.address import Address, TrustedDomains, parse_address
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_reading import Confirmation
-from demail_gateway.core.confirmation_report import SentCopy
+from demail_gateway.core.confirmation_report import SentCopy, Standing
 from demail_gateway.core.correlation import Correlation
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
 from demail_gateway.core.header import Octets, read_message
@@ -27,13 +27,14 @@ class Result:
     findings: tuple[str, ...] = ()
     notes: frozenset[str] = frozenset()
     """Those of `findings` that are shown and are no remark."""
-    signer: str = ""
-    """Subject of the certificate that was judged: an anchor serves many, and the reader sees whose proof it is."""
+    told: str = ""
+    """What the reader sees besides: the subject of the certificate that was judged (an anchor serves many, and it shows
+    whose proof it is), or what the proof was held against."""
 
     @property
     def detail(self) -> str:
-        """Findings, then the signer."""
-        return "; ".join(filter(None, (", ".join(self.findings), self.signer)))
+        """Findings, then what is told besides."""
+        return "; ".join(filter(None, (", ".join(self.findings), self.told)))
 
     @property
     def remarks(self) -> bool:
@@ -54,6 +55,10 @@ class Situation:
     trusted: TrustedDomains | None
     at: datetime
     verdicts: list[CertificateVerdict] = field(default_factory=list)
+
+    @property
+    def standing(self) -> Standing:
+        return standing_of(self.correlation)
 
     @cached_property
     def sent_message(self) -> Octets | None:
@@ -86,6 +91,13 @@ def named_recipient(confirmation: Confirmation) -> Address | None:
     if len(chosen) == 1:
         return chosen[0]
     return _recipient_in_text((confirmation.contents and confirmation.contents.text) or "")
+
+
+def standing_of(correlation: Correlation | None) -> Standing:
+    """What a proof with this correlation is held against; None: it was not correlated."""
+    if correlation is None:
+        return Standing.ALONE
+    return Standing.UNASSIGNED if correlation.copy_id is None else Standing.WITH_SENT
 
 
 def passed_or(holds: bool, finding: str) -> Result:

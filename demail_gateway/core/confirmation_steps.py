@@ -35,7 +35,7 @@ def _integrity(s: Situation) -> Result:
         s.verdicts.append(found.certificate_verdict)
     code = () if found.code == "ok" else (found.code,)
     signer = "" if found.certificate is None else found.certificate.subject
-    return Result(found.verdict, (*code, *found.findings), frozenset(found.findings), signer)
+    return Result(found.verdict, (*code, *found.findings), frozenset(found.findings), told=signer)
 
 
 def _matrix(s: Situation) -> Result:
@@ -107,7 +107,7 @@ def _xml_signature(s: Situation) -> Result:
     outcome, findings, verdict = judged(s.judge, facts, s.at)
     if verdict is not None:
         s.verdicts.append(verdict)
-    return Result(outcome, findings, frozenset({"key-size-deprecated"}), facts.subject)
+    return Result(outcome, findings, frozenset({"key-size-deprecated"}), told=facts.subject)
 
 
 def _sender(s: Situation) -> Result:

@@ -18,7 +18,8 @@ from datetime import datetime
 from demail_gateway.core.address import Address, TrustedDomains
 from demail_gateway.core.checker import check_message
 from demail_gateway.core.checks import Check, Outcome
-from demail_gateway.core.confirmation_report import SentCopy, Verdict
+from demail_gateway.core.confirmation_report import SentCopy, Standing, Verdict
+from demail_gateway.core.confirmation_situation import standing_of
 from demail_gateway.core.confirmation_xml import NOTIFICATION, NotificationText, read_notification
 from demail_gateway.core.correlation import Correlation, CorrelationKeys
 from demail_gateway.core.delivery_facts import Effect
@@ -67,6 +68,7 @@ class NotificationReport:
 
     message_type: MessageType
     type: NotificationType
+    standing: Standing
     verdict: Verdict
     outcome: Outcome
     checks: tuple[Check, ...]
@@ -127,16 +129,18 @@ def check_notification(
         _xml(notification),
         _correlated(correlation),
     )
+    codes = (code for check in checks[:-1] for code in check.detail.split(", ") if code)
     verdict = _verdict(checks, correlation)
     effect, reason = _meaning(notification, integrity, patterns) if correlation is None or sent else (None, None)
     judgement = integrity.certificate_verdict
     return NotificationReport(
         message_type=metadata.message_type or MessageType.NOTIFICATION,
         type=metadata.notification_type or NotificationType.OTHER,
+        standing=standing_of(correlation),
         verdict=verdict,
         outcome=verdict.outcome,
         checks=checks,
-        findings=tuple(dict.fromkeys(code for check in checks for code in check.detail.split(", ") if code)),
+        findings=tuple(dict.fromkeys((*codes, *_unassigned(correlation)))),
         effect=effect,
         reason=reason,
         issuer=notification.octets.header.value("x-de-mail-sender") or "",
@@ -241,8 +245,19 @@ def _xml(notification: Notification) -> Check:
 
 def _correlated(correlation: Correlation | None) -> Check:
     source = "TR 01201-3.4 §3.1.17; CO-17"
-    if correlation is None:
-        return Check("notification.correlation", Outcome.NOT_APPLICABLE, "", source)
-    if correlation.copy_id is None:
-        return Check("notification.correlation", Outcome.FAILED, correlation.finding or "correlation-none", source)
-    return Check("notification.correlation", Outcome.PASSED, "", source)
+    standing = standing_of(correlation)
+    outcome = _CORRELATED[standing]
+    codes = ", ".join(_unassigned(correlation))
+    return Check("notification.correlation", outcome, "; ".join(filter(None, (codes, standing))), source)
+
+
+_CORRELATED = {
+    Standing.ALONE: Outcome.NOT_APPLICABLE,
+    Standing.UNASSIGNED: Outcome.FAILED,
+    Standing.WITH_SENT: Outcome.PASSED,
+}
+
+
+def _unassigned(correlation: Correlation | None) -> tuple[str, ...]:
+    is_missing = correlation is not None and correlation.copy_id is None
+    return ((correlation and correlation.finding) or "correlation-none",) if is_missing else ()

@@ -133,7 +133,7 @@ def test_a_proof_of_another_message_fails() -> None:
     """It is authentic, and says nothing of the message of this package (SND-46)."""
     inspection = inspected(package({**PROOF, "messages/1.eml": (Role.MESSAGE_SUBMITTED, OTHER)}))
     outcome, detail = found(inspection, "confirmation.10-correlation")
-    assert (outcome, detail) == (Outcome.FAILED, "evidence/1.eml: correlation-none")
+    assert (outcome, detail) == (Outcome.FAILED, "evidence/1.eml: correlation-none; no-sent-message")
     assert found(inspection, "evidence.verdict")[0] is Outcome.FAILED
     assert inspection.outcome is Outcome.FAILED
 

@@ -16,6 +16,7 @@ from demail_gateway.core.address import TrustedDomains, parse_address
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_check import ConfirmationReport, Verdict, check_confirmation
 from demail_gateway.core.confirmation_reading import is_confirmation, read_confirmation
+from demail_gateway.core.confirmation_report import Standing
 from demail_gateway.core.correlation import Correlation
 from demail_gateway.core.errors import MalformedMessage
 from demail_gateway.core.header import read_message
@@ -167,6 +168,18 @@ def test_a_confirmation_that_stands_alone_is_judged_without_the_sent_message() -
     found = report(SEALED, correlation=None, sent=None)
     assert found.verdict is Verdict.CONFIRMED
     assert [n for n in range(1, 16) if outcome(found, n) is Outcome.NOT_APPLICABLE] == [10, 11, 12, 15]
+
+
+def test_a_report_says_what_the_proof_was_held_against() -> None:
+    none = Correlation(None, finding="correlation-none")
+    for standing, expected, changes in (
+        (Standing.ALONE, "standing-alone", {"correlation": None, "sent": None}),
+        (Standing.UNASSIGNED, "correlation-none; no-sent-message", {"correlation": none, "sent": None}),
+        (Standing.WITH_SENT, "with-sent-message", {}),
+    ):
+        found = report(SEALED, **changes)
+        assert (found.standing, found.checks[9].detail) == (standing, expected)
+        assert standing not in found.findings
 
 
 # --- what is wrong, step by step -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from demail_gateway.core.address import TrustedDomains, parse_address
 from demail_gateway.core.checker import check_message
 from demail_gateway.core.checks import Outcome
-from demail_gateway.core.confirmation_report import Verdict
+from demail_gateway.core.confirmation_report import Standing, Verdict
 from demail_gateway.core.correlation import Correlation
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.errors import ComposeFailed, MalformedMessage
@@ -190,6 +190,17 @@ def test_a_notification_about_no_message_of_ours_means_nothing() -> None:
 def test_a_notification_that_stands_alone_is_judged_by_itself() -> None:
     found = notification_report(sealed(UNKNOWN, None), correlation=None, sent=None)
     assert (found.verdict, found.effect) == (Verdict.CONFIRMED, Effect.UNDELIVERABLE)
+
+
+def test_a_report_says_what_the_notification_was_held_against() -> None:
+    for standing, expected, changes in (
+        (Standing.ALONE, "standing-alone", {"correlation": None, "sent": None}),
+        (Standing.UNASSIGNED, "correlation-none; no-sent-message", {"correlation": NONE, "sent": None}),
+        (Standing.WITH_SENT, "with-sent-message", {}),
+    ):
+        found = notification_report(sealed(UNKNOWN, None), **changes)
+        assert (found.standing, found.checks[-1].detail) == (standing, expected)
+        assert standing not in found.findings
 
 
 def test_a_provider_s_own_patterns_go_first() -> None:

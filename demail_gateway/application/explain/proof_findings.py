@@ -151,6 +151,19 @@ CONFIRMATION_FINDINGS: dict[str, Text] = texts(
             "Eine wiedergegebene Angabe ist nicht verwendbar.",
             "A field that it repeats cannot be used.",
         ),
+        "structure-pdf-differs": (
+            "Die XML-Daten in der PDF-Datei sagen etwas anderes als die der Nachricht.",
+            "The XML data inside the PDF say something else than those of the message.",
+        ),
+        "standing-alone": (
+            "Für sich allein geprüft, ohne die gesendete Nachricht.",
+            "Checked by itself, without the sent message.",
+        ),
+        "with-sent-message": (
+            "Mit der gesendeten Nachricht verglichen.",
+            "Compared with the sent message.",
+        ),
+        "no-sent-message": ("Keine gesendete Nachricht zum Vergleichen.", "No sent message to compare with."),
         "correlation-none": ("Keine gesendete Nachricht passt dazu.", "No sent message fits."),
         "correlation-conflict": (
             "Die Angaben weisen auf verschiedene Nachrichten.",

@@ -29,7 +29,16 @@ SOURCES = (
     *(CODE / "core").glob("integrity*.py"),
     *(
         CODE / "core" / f"{name}.py"
-        for name in ("correlation", "issuer_check", "journal", "metadata_proof", "package", "proof_parts", "xml_tree")
+        for name in (
+            "correlation",
+            "issuer_check",
+            "journal",
+            "metadata_proof",
+            "package",
+            "proof_parts",
+            "xml_tree",
+            "embedded_xml",
+        )
     ),
     CODE / "core" / "trust_verdict.py",
     CODE / "trust" / "paths.py",
