@@ -355,25 +355,37 @@ def test_awaiting_a_further_proof_never_ends_unconfirmed() -> None:
 # --- laws ------------------------------------------------------------------------------------------------------------
 
 effects = st.sampled_from(Effect)
+minutes = st.integers(0, 3000)
 evidence_facts = st.builds(
-    lambda effect, recipient, minutes, copy, reason: fact(effect, recipient, minutes=minutes, copy=copy, reason=reason),
+    lambda effect, recipient, at, received, delivered, copy, reason: EvidenceFact(
+        effect,
+        copy,
+        recipient,
+        T0 + timedelta(minutes=at),
+        T0 + timedelta(minutes=received),
+        T0 + timedelta(minutes=delivered) if effect is Effect.RETRIEVED and delivered is not None else None,
+        reason if effect is Effect.UNDELIVERABLE else None,
+    ),
     effects,
     st.sampled_from([None, R1, R2, R3]),
-    st.integers(0, 3000),
+    minutes,
+    minutes,
+    st.none() | minutes,
     st.sampled_from([C1, C2]),
     st.none() | st.sampled_from(UndeliverableReason),
 )
 all_options = st.builds(SendOptions, *[st.booleans()] * 5)
 message_facts = st.builds(
-    lambda options, h1, h2, held: MessageFacts(
+    lambda options, h1, h2, held, refused: MessageFacts(
         options,
         (CopyFacts(C1, h1, T0), CopyFacts(C2, h2, T0)),
-        (RecipientFacts(R1, C1), RecipientFacts(R2, C1), RecipientFacts(R3, C2)),
+        (RecipientFacts(R1, C1, T0 if refused else None), RecipientFacts(R2, C1), RecipientFacts(R3, C2)),
         held,
     ),
     all_options,
     st.sampled_from(HandOver),
     st.sampled_from(HandOver),
+    st.booleans(),
     st.booleans(),
 )
 moments = st.integers(0, 200).map(lambda hours: T0 + timedelta(hours=hours))
@@ -387,6 +399,36 @@ def test_order_and_repetition_of_evidence_change_nothing(
     repeated = evidence + (data.draw(st.lists(st.sampled_from(evidence), max_size=4)) if evidence else [])
     shuffled = data.draw(st.permutations(repeated))
     assert derive(facts, shuffled, now) == derive(facts, evidence, now)
+
+
+@given(message_facts, st.lists(evidence_facts, min_size=1, max_size=6), moments, st.data())
+def test_a_later_repetition_with_another_time_moves_nothing(
+    facts: MessageFacts, evidence: list[EvidenceFact], now: datetime, data: st.DataObject
+) -> None:
+    """CO-16, SND-45: the first stays valid."""
+    first = data.draw(st.sampled_from(evidence))
+    last = max(each.received_at for each in evidence)
+    again = replace(
+        first,
+        at=first.at + timedelta(minutes=data.draw(minutes)),
+        received_at=last + timedelta(minutes=1 + data.draw(minutes)),
+        delivered_at=first.delivered_at and first.delivered_at + timedelta(minutes=data.draw(minutes)),
+    )
+    assert derive(facts, [*evidence, again], now) == derive(facts, evidence, now)
+
+
+@given(message_facts, st.lists(evidence_facts, min_size=2, max_size=6), st.data())
+def test_the_order_of_arrival_changes_times_alone(
+    facts: MessageFacts, evidence: list[EvidenceFact], data: st.DataObject
+) -> None:
+    """What is proven, and what contradicts it, is the same whichever came first (SND-44)."""
+    moments_of_arrival = data.draw(st.permutations([each.received_at for each in evidence]))
+    otherwise = [replace(e, received_at=at) for e, at in zip(evidence, moments_of_arrival, strict=True)]
+    told = [
+        [(r.milestone, r.state is RecipientState.CONFLICT, r.reason) for r in derive(facts, each, T0).recipients]
+        for each in (evidence, otherwise)
+    ]
+    assert told[0] == told[1]
 
 
 @given(message_facts, st.lists(evidence_facts, max_size=5), evidence_facts, moments)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
+from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from demail_gateway.core.address import parse_address
 from demail_gateway.core.correlation import Correlation
@@ -19,6 +23,7 @@ from demail_gateway.core.delivery import (
     derive,
 )
 from demail_gateway.core.evidence import confirmation_fact, notification_fact
+from demail_gateway.core.notification import build_malware_notification
 from demail_gateway.core.vocabulary import (
     ConfirmationKind,
     HandOver,
@@ -31,11 +36,15 @@ from tests.core.proofs import (
     AT,
     COPY,
     ERIKA,
+    ORIGINAL,
+    PROVIDER_B,
     RECEIVED_AT,
     REVOKED,
     SENT,
+    STAMP,
     notice,
     notification_report,
+    pdf,
     report,
     sealed,
     unsealed,
@@ -126,3 +135,42 @@ def test_everything_needed_is_in_the_report_of_a_sent_copy() -> None:
     found = report(sealed(unsealed(ConfirmationKind.DISPATCH)))
     assert found.private_id == SENT.private_id
     assert found.recipient is None
+
+
+# --- every kind of proof, in every order -----------------------------------------------------------------------------
+
+
+@cache
+def every_fact() -> tuple[EvidenceFact, ...]:
+    """What each kind of proof means, made, sealed and checked: confirmations, notifications of every type and text."""
+    texts = {
+        NotificationType.INVALID_FORMAT: "Der Nachrichtenentwurf hat ein ungültiges Format.",
+        NotificationType.OTHER: "Der Hashwert der Nachricht stimmt nicht.",
+    }
+    notices = [notice(kind, texts.get(kind, "Grund.")) for kind in NotificationType]
+    notices += [
+        notice(NotificationType.OTHER, "Der Empfänger kann sich nicht mit dem Niveau „hoch“ anmelden."),
+        notice(NotificationType.OTHER, "Ihr Speicherplatz wird knapp."),
+        notice(NotificationType.CLOSED_ACCOUNT, "Niemand ist genannt.", recipient=None),
+        build_malware_notification(ORIGINAL, issuer=PROVIDER_B, stamp=STAMP, recipient=ERIKA, pdf=pdf),
+    ]
+    meaning: dict[str, Any] = {"copy_id": COPY, "recipients": ROWS, "received_at": RECEIVED_AT}
+    found = [confirmation_fact(report(sealed(unsealed(kind))), **meaning) for kind in ConfirmationKind]
+    found += [notification_fact(notification_report(sealed(each)), **meaning) for each in notices]
+    return tuple(each for each in found if each is not None)
+
+
+def test_every_effect_is_among_them() -> None:
+    assert {each.effect for each in every_fact()} == set(Effect)
+
+
+@pytest.mark.clause("SND-44", "SND-45")
+@given(st.data(), st.booleans())
+def test_order_and_repetition_of_real_proofs_change_nothing(data: st.DataObject, alone: bool) -> None:
+    others = () if alone else (RecipientFacts(UUID(int=10), COPY),)
+    copies = (CopyFacts(COPY, data.draw(st.sampled_from(HandOver)), AT),)
+    message = MessageFacts(ALL_REQUESTED, copies, (RecipientFacts(ROW, COPY), *others))
+    came = data.draw(st.lists(st.sampled_from(every_fact()), max_size=8))
+    again = data.draw(st.permutations([*came, *came[: data.draw(st.integers(0, 4))]]))
+    now = AT + timedelta(hours=data.draw(st.integers(0, 48)))
+    assert derive(message, again, now) == derive(message, came, now)
