@@ -13,11 +13,12 @@ from demail_gateway.core.address import parse_address
 from demail_gateway.core.errors import AddressInvalid, ComposeFailed, KeyUnavailable
 from demail_gateway.core.message import (
     PartSource,
+    Piece,
     SubmissionFields,
     assemble,
     build_entity,
-    enveloped,
-    multipart_signed,
+    enveloped_pieces,
+    signed_pieces,
 )
 from demail_gateway.core.recipients import Mailbox, RecipientLists
 from demail_gateway.core.vocabulary import RecipientKind
@@ -38,15 +39,16 @@ def compose(
     if content.octets is not None:
         return content.octets
     parts = [PartSource(name, content_type, octets) for name, content_type, octets in content.attachments]
-    entity = build_entity(content.text, content.html, parts, boundary)
+    entity: Sequence[Piece] = (build_entity(content.text, content.html, parts, boundary),)
     if (content.sign or content.encrypt) and material is None:
         raise KeyUnavailable("tenant has no active S/MIME key")
     if content.sign and material is not None:
-        signature, micalg = sealer.sign(entity, material, at)
-        entity = multipart_signed(entity, signature, micalg, boundary)
+        signature, micalg = sealer.sign(bytes(entity[0]), material, at)
+        entity = signed_pieces(bytes(entity[0]), signature, micalg, boundary)
     if content.encrypt and material is not None:
-        entity = enveloped(*sealer.encrypt(entity, _certificates(content, material), at))
-    return assemble(_fields(content, at), entity)
+        encrypted, smime_type = sealer.encrypt(entity, _certificates(content, material), at)
+        entity = tuple(enveloped_pieces(encrypted, smime_type))
+    return assemble(_fields(content, at), *entity)
 
 
 def served(content: CopyContent) -> tuple[NewRecipient, ...]:

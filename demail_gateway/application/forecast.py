@@ -88,7 +88,7 @@ class _Nobody:
     def sign(self, entity: bytes, material: SigningMaterial, at: object) -> tuple[bytes, str]:
         raise AssertionError("nothing is signed here")
 
-    def encrypt(self, entity: bytes, certificates: Sequence[bytes], at: object) -> tuple[bytes, str]:
+    def encrypt(self, entity: object, certificates: Sequence[bytes], at: object) -> tuple[Sequence[bytes], str]:
         raise AssertionError("nothing is encrypted here")
 
 

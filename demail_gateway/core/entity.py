@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -21,6 +21,8 @@ from demail_gateway.core.errors import ComposeFailed
 from demail_gateway.core.limits import base64_size
 
 MAX_FILENAME_CHARS = 255
+
+Piece = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ def multipart_signed(entity: bytes, signature_der: bytes, micalg: str, boundary:
     Raises:
         ComposeFailed: the boundary or `micalg` cannot be written.
     """
+    return b"".join(signed_pieces(entity, signature_der, micalg, boundary))
+
+
+def signed_pieces(entity: bytes, signature_der: bytes, micalg: str, boundary: str) -> tuple[Piece, ...]:
+    """`multipart_signed` in pieces, `entity` itself among them: large messages are copied as seldom as can be."""
     _require(_TOKEN, boundary, "boundary")
     _require(_MICALG, micalg, "micalg")
     head = (
@@ -75,7 +82,7 @@ def multipart_signed(entity: bytes, signature_der: bytes, micalg: str, boundary:
     )
     signed = f'multipart/signed; protocol="application/pkcs7-signature";\r\n micalg={micalg}; boundary="=_s{{}}"'
     parts: list[_Pieces] = [[entity], [head, _base64_part(signature_der)]]
-    return b"".join(_multipart(signed, f"=_s{boundary}", parts, boundary))
+    return tuple(_multipart(signed, f"=_s{boundary}", parts, boundary))
 
 
 def enveloped(cms_der: bytes, smime_type: str) -> bytes:
@@ -84,16 +91,22 @@ def enveloped(cms_der: bytes, smime_type: str) -> bytes:
     Raises:
         ComposeFailed: `smime_type` cannot be written.
     """
+    return b"".join(enveloped_pieces((cms_der,), smime_type))
+
+
+def enveloped_pieces(cms: Iterable[Piece], smime_type: str) -> Iterator[bytes]:
+    """`enveloped` in pieces, for CMS that comes in pieces, cut anywhere."""
     _require(_MICALG, smime_type, "smime-type")
     head = (
         f'Content-Type: application/pkcs7-mime; smime-type={smime_type}; name="smime.p7m"\r\n'
         "Content-Transfer-Encoding: base64\r\n"
         'Content-Disposition: attachment; filename="smime.p7m"\r\n\r\n'
     )
-    return head.encode("ascii") + _base64_lines(cms_der)
+    yield head.encode("ascii")
+    yield from _base64_blocks(cms)
 
 
-_Pieces = Sequence[bytes | memoryview]
+_Pieces = Sequence[Piece]
 
 _TOKEN = re.compile(r"[A-Za-z0-9]{1,60}")
 _MICALG = re.compile(r"[A-Za-z0-9-]{1,40}")
@@ -188,17 +201,24 @@ def _is_its_own_encoding(octets: bytes) -> bool:
 
 
 def _base64_lines(octets: bytes) -> bytes:
-    """Base64 with lines of 76 characters, each with its CRLF.
+    """Base64 with lines of 76 characters, each with its CRLF."""
+    return b"".join(_base64_blocks((octets,)))
 
-    In blocks that fit the cache, each cut into lines by one call: a fifth of what replacing line ends costs.
+
+def _base64_blocks(pieces: Iterable[Piece]) -> Iterator[bytes]:
+    """The same of octets in pieces, in whole lines.
+
+    Blocks fit the cache, and each is cut into lines by one call: a fifth of what replacing line ends costs.
     """
-    view = memoryview(octets)
-    whole = len(view) - len(view) % _BLOCK_OCTETS
-    blocks = [
-        b"\r\n".join(_BLOCK_LINES.unpack(pybase64.b64encode(view[at : at + _BLOCK_OCTETS])))
-        for at in range(0, whole, _BLOCK_OCTETS)
-    ]
-    return b"\r\n".join((*blocks, pybase64.encodebytes(view[whole:]).replace(b"\n", b"\r\n")))
+    rest = b""
+    for piece in pieces:
+        view = memoryview(b"".join((rest, piece)) if rest else piece)
+        whole = len(view) - len(view) % _BLOCK_OCTETS
+        for at in range(0, whole, _BLOCK_OCTETS):
+            lines = _BLOCK_LINES.unpack(pybase64.b64encode(view[at : at + _BLOCK_OCTETS]))
+            yield b"\r\n".join((*lines, b""))
+        rest = bytes(view[whole:])
+    yield pybase64.encodebytes(rest).replace(b"\n", b"\r\n")
 
 
 def _base64_part(octets: bytes) -> memoryview:

@@ -54,6 +54,7 @@ __all__ = [
     "read_field",
     "same_integrity_value",
     "seal",
+    "seal_fields",
     "signature_required",
 ]
 
@@ -75,17 +76,29 @@ def seal(message: bytes, *, hash_name: HashName, domain: str, signer: DigestSign
         MalformedMessage: the header section cannot be read.
     """
     octets = read_message(message)
-    if octets.header.first(INTEGRITY) or not _DOMAIN.fullmatch(domain):
+    return b"".join((seal_fields(octets, hash_name=hash_name, domain=domain, signer=signer), octets.data))
+
+
+def seal_fields(message: ChunkedMessage, *, hash_name: HashName, domain: str, signer: DigestSigner | None) -> bytes:
+    """What `seal` puts in front, for a message of any size; its body is read once.
+
+    Raises:
+        ComposeFailed: as `seal`.
+    """
+    header = message.header
+    if header.first(INTEGRITY) or not _DOMAIN.fullmatch(domain):
         raise ComposeFailed("cannot be sealed")
     a = hash_name.value if signer is None else f"{hash_name}/{signer.scheme}"
-    h = HEADER_LIST if octets.header.first(ONLY_IF_PRESENT) else _WITHOUT_OPTIONAL
-    bh = body_digest(octets.body, hash_name)
-    covered = octets.header.topmost(_COVERED)
-    digest = covered_digest(covered, write_field(a, domain, h, bh, None), hash_name)
+    h = HEADER_LIST if header.first(ONLY_IF_PRESENT) else _WITHOUT_OPTIONAL
+    hasher = BodyHasher(hash_name)
+    for chunk in message.body_chunks():
+        hasher.update(chunk)
+    bh = hasher.digest()
+    digest = covered_digest(header.topmost(_COVERED), write_field(a, domain, h, bh, None), hash_name)
     if signer is None:
-        return write_field(a, domain, h, bh, digest) + octets.data
+        return write_field(a, domain, h, bh, digest)
     signed = write_field(a, domain, h, bh, signer.sign_digest(hash_name, digest))
-    return b"".join((signed, write_certificate(signer.certificate_der), octets.data))
+    return signed + write_certificate(signer.certificate_der)
 
 
 def check_integrity(

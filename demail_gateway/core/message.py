@@ -11,10 +11,13 @@ from demail_gateway.core.dates import format_date
 from demail_gateway.core.encoded_words import encode_words
 from demail_gateway.core.entity import (
     PartSource,
+    Piece,
     attachment_entity,
     build_entity,
     enveloped,
+    enveloped_pieces,
     multipart_signed,
+    signed_pieces,
 )
 from demail_gateway.core.errors import ComposeFailed
 from demail_gateway.core.header import fold
@@ -24,12 +27,15 @@ from demail_gateway.core.recipients import Mailbox, RecipientLists, format_mailb
 
 __all__ = [
     "PartSource",
+    "Piece",
     "SubmissionFields",
     "assemble",
     "attachment_entity",
     "build_entity",
     "enveloped",
+    "enveloped_pieces",
     "multipart_signed",
+    "signed_pieces",
 ]
 
 MAX_PRIVATE_ID_CHARS = 1024
@@ -59,8 +65,8 @@ class SubmissionFields:
     """Name shown in From; empty: the address alone."""
 
 
-def assemble(fields: SubmissionFields, entity: bytes) -> bytes:
-    """The message with exactly the fields of column one of MF-27, in front of a MIME entity.
+def assemble(fields: SubmissionFields, *entity: Piece) -> bytes:
+    """The message with exactly the fields of column one of MF-27, in front of a MIME entity in one or more pieces.
 
     There is never a Bcc field. No value can begin a line of its own: every field goes through `fold`.
 
@@ -69,13 +75,13 @@ def assemble(fields: SubmissionFields, entity: bytes) -> bytes:
     """
     if not _MESSAGE_ID.fullmatch(fields.message_id):
         raise ComposeFailed("no message id")
-    if not entity[:8].lower() == b"content-":
+    if not entity or bytes(entity[0][:8]).lower() != b"content-":
         raise ComposeFailed("no MIME entity")
     try:
         lines = [fold(name, value) for name, value in _values(fields)]
     except ValueError as error:
         raise ComposeFailed(str(error)) from error
-    return b"".join((*lines, b"MIME-Version: 1.0\r\n", entity))
+    return b"".join((*lines, b"MIME-Version: 1.0\r\n", *entity))
 
 
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]+@[!-;=?A-~]+>")

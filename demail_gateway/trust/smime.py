@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from demail_gateway.application.ports.installation import SigningMaterial
 from demail_gateway.core.errors import CertificateMalformed, ComposeFailed, KeyUnavailable
 from demail_gateway.trust.certificates import read_certificate
-from demail_gateway.trust.cms import ContentCipher, RsaTransport, encrypt, sign_detached
+from demail_gateway.trust.cms import ContentCipher, RsaTransport, encrypted, sign_detached
 from demail_gateway.trust.cms.capabilities import common_choice
 from demail_gateway.trust.cms.signing import Timestamp
 from demail_gateway.trust.keys import SoftwareSigner, load_pkcs8
@@ -41,10 +41,13 @@ class SmimeSealer:
         signer = self._signer(material)
         return sign_detached(entity, signer, at=at, policy=self._policy, timestamp=self._timestamp), "sha-256"
 
-    def encrypt(self, entity: bytes, certificates: Sequence[bytes], at: datetime) -> tuple[bytes, str]:
+    def encrypt(
+        self, entity: Sequence[bytes | memoryview], certificates: Sequence[bytes], at: datetime
+    ) -> tuple[Iterable[bytes], str]:
         cipher, transport = self._choice(certificates, at)
-        der = encrypt(entity, certificates, cipher, at=at, rsa_transport=transport, policy=self._policy)
-        return der, cipher.smime_type
+        size = sum(map(len, entity))
+        pieces = encrypted(entity, size, certificates, cipher, at=at, rsa_transport=transport, policy=self._policy)
+        return pieces, cipher.smime_type
 
     def _choice(self, certificates: Sequence[bytes], at: datetime) -> tuple[ContentCipher, RsaTransport]:
         try:

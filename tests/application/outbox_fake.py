@@ -282,8 +282,10 @@ class FakeSealer:
     def sign(self, entity: bytes, material: SigningMaterial, at: datetime) -> tuple[bytes, str]:
         return b"signature over %d" % len(entity), "sha-256"
 
-    def encrypt(self, entity: bytes, certificates: Sequence[bytes], at: datetime) -> tuple[bytes, str]:
-        return b"|".join([*certificates, entity]), "enveloped-data"
+    def encrypt(
+        self, entity: Sequence[bytes | memoryview], certificates: Sequence[bytes], at: datetime
+    ) -> tuple[Sequence[bytes], str]:
+        return [b"|".join([*certificates, b"".join(entity)])], "enveloped-data"
 
 
 def copy_content(number: int) -> CopyContent:

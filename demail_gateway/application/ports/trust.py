@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -18,10 +18,12 @@ class Sealer(Protocol):
         """Detached CMS signature (DER) and its micalg, e.g. ``sha-256``. Raises ComposeFailed, KeyUnavailable."""
         ...
 
-    def encrypt(self, entity: bytes, certificates: Sequence[bytes], at: datetime) -> tuple[bytes, str]:
-        """CMS (DER) and the smime-type, ``enveloped-data`` or ``authEnveloped-data``. Raises ComposeFailed.
+    def encrypt(
+        self, entity: Sequence[bytes | memoryview], certificates: Sequence[bytes], at: datetime
+    ) -> tuple[Iterable[bytes], str]:
+        """CMS (DER) and the smime-type, ``enveloped-data`` or ``authEnveloped-data``; entity and CMS in pieces.
 
-        `at` is the moment for which the algorithm policy is asked.
+        `at` is the moment for which the algorithm policy is asked. Raises ComposeFailed, also while the pieces come.
         """
         ...
 

@@ -31,6 +31,7 @@ from demail_gateway.trust.policy import SMIME, Mechanism, Policy, Use
 _KEY_BYTES = 32
 _BLOCK_BYTES = 16
 _GCM_TAG_BYTES = 16
+_SLICE_BYTES = 64 * 1024
 
 
 def encrypt(
@@ -59,7 +60,7 @@ def encrypt(
 
 
 def encrypted(
-    chunks: Iterable[bytes],
+    chunks: Iterable[bytes | memoryview],
     size_bytes: int,
     recipients: Sequence[bytes],
     algorithm: ContentCipher | str = ContentCipher.AES_256_GCM,
@@ -88,7 +89,8 @@ def encrypted(
     seen = 0
     for chunk in chunks:
         seen += len(chunk)
-        yield frame.update(chunk)
+        # slices that fit the cache: ciphertexts of megabytes would be new memory each time
+        yield from map(frame.update, _slices(chunk))
     if seen != size_bytes:
         raise ComposeFailed("content is not of the announced size")
     yield frame.finish()
@@ -99,9 +101,14 @@ class _Frame:
     """What stands around the ciphertext."""
 
     front: bytes
-    update: Callable[[bytes], bytes]
+    update: Callable[[memoryview], bytes]
     finish: Callable[[], bytes]
     """The rest of the ciphertext and what follows it."""
+
+
+def _slices(chunk: bytes | memoryview) -> Iterator[memoryview]:
+    view = memoryview(chunk)
+    return (view[at : at + _SLICE_BYTES] for at in range(0, len(view), _SLICE_BYTES))
 
 
 def _gcm(key: bytes, size: int, infos: list[bytes]) -> _Frame:
