@@ -19,7 +19,7 @@ from demail_gateway.core.integrity import signature_required
 from demail_gateway.core.integrity_field import CERTIFICATE, INTEGRITY, read_field, tag_list
 from demail_gateway.core.limits import GUIDELINE
 from demail_gateway.core.matrix import KNOWN_VERSIONS, LATEST, matrix_findings, submission_findings
-from demail_gateway.core.metadata import OPTION_FIELDS, Metadata, read_metadata
+from demail_gateway.core.metadata import OPTION_FIELDS, Metadata, collapsed, read_metadata
 from demail_gateway.core.mime import leaves, read_parts
 from demail_gateway.core.octet_checks import field_findings, octet_findings
 from demail_gateway.core.recipients import parse_mailboxes, parse_recipients
@@ -89,7 +89,7 @@ def _message_type(facts: _Facts) -> Iterator[Finding]:
     value = facts.header.value("x-de-mail-message-type")
     if facts.metadata.message_type is None:
         yield finding("message-type", "x-de-mail-message-type")
-    elif value is not None and " ".join(value.split()) != facts.metadata.message_type:
+    elif value is not None and collapsed(value) != facts.metadata.message_type:
         yield finding("value-case", "x-de-mail-message-type")
 
 
@@ -97,7 +97,7 @@ def _auth_level(facts: _Facts) -> Iterator[Finding]:
     value, level = facts.header.value("x-de-mail-auth-level"), facts.metadata.auth_level
     if value is not None and level is None:
         yield finding("auth-level-value", "x-de-mail-auth-level")
-    elif value is not None and " ".join(value.split()) != level:
+    elif value is not None and collapsed(value) != level:
         yield finding("value-case", "x-de-mail-auth-level")
     needs_high = facts.metadata.private or facts.metadata.authoritative or facts.metadata.confirmation_of_retrieve
     if facts.message_class is MessageClass.N and needs_high and level is not AuthLevel.HIGH:

@@ -28,7 +28,7 @@ SOFT_LINE_OCTETS = 78
 
 # A real section has about 40 fields and, with thousands of recipients, some hundred KiB. The bounds keep a hostile
 # one (45 MiB of two-octet fields) from filling the memory with objects.
-MAX_HEADER_OCTETS = 2 * 1024 * 1024
+MAX_HEADER_OCTETS = 1024 * 1024
 MAX_FIELDS = 5_000
 
 _FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")

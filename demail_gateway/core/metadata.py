@@ -144,9 +144,18 @@ def message_type_of(header: Header) -> MessageType | None:
     """The type, compared after collapsing blanks and without case (MF-8); None if missing or unknown."""
     value = header.value("x-de-mail-message-type")
     try:
-        return MessageType(" ".join((value or "").split()).lower())
+        return MessageType(collapsed(value or "").lower())
     except ValueError:
         return None
+
+
+def collapsed(value: str) -> str:
+    """A value of a few words with one blank between them (MF-8). Of a value of many words the rest stays as it is."""
+    return " ".join(value.split(maxsplit=_FEW_WORDS))
+
+
+_FEW_WORDS = 8
+"""More than any known value has; nobody's megabytes of blanks are cut into pieces."""
 
 
 def _decoded(header: Header, name: str) -> str | None:
@@ -186,7 +195,7 @@ def _is_chosen(header: Header, option: str) -> bool:
 
 def _auth_level(value: str | None) -> AuthLevel | None:
     try:
-        return AuthLevel(" ".join((value or "").split()).lower())
+        return AuthLevel(collapsed(value or "").lower())
     except ValueError:
         return None
 

@@ -11,13 +11,18 @@ Grammar of MF-18::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from demail_gateway.core.address import Address, is_system_local_part, parse_address
 from demail_gateway.core.encoded_words import decode_words, encode_words, readable
 from demail_gateway.core.errors import AddressInvalid
 from demail_gateway.core.vocabulary import RecipientKind
+
+# Ours, far above what any honest list has (ten thousand recipients with names): bounds time and memory for the others.
+MAX_PIECES = 60_000
+MAX_QUOTED_CHARS = 10_000
+"""Of a quoted string or comment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,42 +133,56 @@ _Token = tuple[str, str]
 
 _KIND = re.compile(r"[ \t]*(to|cc|bcc)[ \t]*=[ \t]*", re.IGNORECASE)
 _SCAN = re.compile(
-    r"""(?P<quoted>"(?:[^"\\]|\\.)*") | (?P<angle><[^<>]*>) | (?P<text>[^"<>(),;\\:]+)
+    r"""(?P<quoted>") | (?P<angle><[^<>]*>) | (?P<text>[^"<>(),;\\:]+)
       | (?P<separator>[,;]) | (?P<comment>\() | (?P<broken>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_QUOTED_END = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _COMMENT_END = re.compile(r"[^()\\]*(?:\\.[^()\\]*)*([()])", re.DOTALL)
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def _tokens(value: str) -> Iterator[_Token]:
-    """Pieces of the value without comments. Group syntax (``:``) and stray specials are broken pieces."""
+    """Pieces of the value without comments. Group syntax (``:``) and stray specials are broken pieces.
+
+    What does not end, a quoted string or a comment, is one broken piece with all that follows, as is what is too much.
+    """
     position = 0
-    while position < len(value):
+    for _ in range(MAX_PIECES):
         match = _SCAN.match(value, position)
-        assert match is not None, "every character matches one alternative"
-        position = match.end()
-        kind = match.lastgroup or _BROKEN
-        if kind != "comment":
-            yield (match[0] if kind == "separator" else kind), match[0]
-            continue
-        end = _end_of_comment(value, position)
-        if end is None:
-            yield _BROKEN, value[position:]
+        if match is None:
             return
+        kind, end = match.lastgroup or _BROKEN, match.end()
+        if kind in _ENDS:
+            found = _ENDS[kind](value, end)
+            if found is None:
+                break
+            end = found
+        if kind != "comment":
+            yield (match[0] if kind == "separator" else kind), value[position:end]
         position = end
+    if position < len(value):
+        yield _BROKEN, value[position:]
+
+
+def _end_of_quoted(value: str, position: int) -> int | None:
+    match = _QUOTED_END.match(value, position, position + MAX_QUOTED_CHARS)
+    return None if match is None else match.end()
 
 
 def _end_of_comment(value: str, position: int) -> int | None:
-    depth = 1
+    depth, limit = 1, position + MAX_QUOTED_CHARS
     while depth:
-        match = _COMMENT_END.match(value, position)
+        match = _COMMENT_END.match(value, position, limit)
         if match is None:
             return None
         depth += 1 if match[1] == "(" else -1
         position = match.end()
     return position
+
+
+_ENDS: dict[str, Callable[[str, int], int | None]] = {_QUOTED: _end_of_quoted, "comment": _end_of_comment}
 
 
 def _split(tokens: Sequence[_Token], separator: str) -> list[list[_Token]]:
