@@ -21,6 +21,7 @@ from demail_gateway.core.confirmation_check import check_confirmation
 from demail_gateway.core.confirmation_reading import read_confirmation
 from demail_gateway.core.confirmation_report import ConfirmationReport, SentCopy
 from demail_gateway.core.correlation import KEYS, Correlation, CorrelationKeys, correlate
+from demail_gateway.core.dates import read_moment
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
 from demail_gateway.core.header import MAX_HEADER_OCTETS, Octets, read_message
 from demail_gateway.core.metadata import read_metadata
@@ -155,10 +156,9 @@ def _received(package: Package, path: str) -> datetime:
     name = f"reports/{path.split('/')[-1].removesuffix('.eml')}.json"
     report = json_object(package.members.beginning(name, WHOLE_OCTETS)) if name in package.members else None
     try:
-        moment = datetime.fromisoformat((report or {})["received_at"])
+        return read_moment((report or {})["received_at"])
     except (KeyError, TypeError, ValueError):
         return package.manifest.created_at
-    return moment if moment.tzinfo is not None else package.manifest.created_at
 
 
 def _sent_copies(package: Package) -> tuple[_Copy, ...]:

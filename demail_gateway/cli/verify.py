@@ -24,6 +24,7 @@ from demail_gateway.application.inspect import Inspection
 from demail_gateway.application.inspect_file import Unreadable, inspect_file
 from demail_gateway.bootstrap.offline import inspection_tools, temporary_room
 from demail_gateway.core.checks import Outcome
+from demail_gateway.core.dates import read_moment
 from demail_gateway.core.errors import DemailError
 
 EXIT = {Outcome.PASSED: 0, Outcome.FAILED: 1, Outcome.INDETERMINATE: 2, Outcome.NOT_APPLICABLE: 2}
@@ -105,10 +106,10 @@ def _mode(inspection: Inspection) -> str:
 def _moment(text: str | None) -> datetime | None:
     if text is None:
         return None
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("--at: Zeitpunkt mit Zeitzone nötig, z. B. 2026-03-02T12:00:00Z")
-    return moment
+    try:
+        return read_moment(text)
+    except ValueError as error:
+        raise ValueError("--at: Zeitpunkt mit Zeitzone nötig, z. B. 2026-03-02T12:00:00Z") from error
 
 
 def _default_anchors() -> list[Path]:

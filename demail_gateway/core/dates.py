@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000
 _STANDARD = timezone(timedelta(hours=1))
 _SUMMER = timezone(timedelta(hours=2))
 _DATE = re.compile(
@@ -43,6 +44,19 @@ def from_legal_time(clock: datetime) -> datetime:
             return moment.astimezone(UTC)
     # a reading in the hour that is skipped in March
     return clock.replace(tzinfo=_STANDARD).astimezone(UTC)
+
+
+def read_moment(text: str) -> datetime:
+    """The moment that a machine wrote by RFC 3339, in UTC.
+
+    Raises ValueError: none, one without time zone, or one so far away that nothing can be reckoned from it.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a moment needs a time zone")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError("a moment of another age")
+    return moment.astimezone(UTC)
 
 
 def format_date(moment: datetime) -> str:

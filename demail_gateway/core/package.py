@@ -19,6 +19,7 @@ from hmac import compare_digest
 from typing import Any
 
 from demail_gateway.core.checks import Check, Outcome
+from demail_gateway.core.dates import read_moment
 from demail_gateway.core.errors import MalformedMessage
 
 FORMAT = "demail-evidence/1"
@@ -125,7 +126,7 @@ def read_manifest(octets: bytes) -> Manifest:
             raise MalformedMessage("manifest-format")
         entries = tuple(_entry(item) for item in _list(document["files"]))
         _check_paths([entry.path for entry in entries])
-        return Manifest(_string(document["message_id"]), _moment(_string(document["created_at"])), entries)
+        return Manifest(_string(document["message_id"]), read_moment(_string(document["created_at"])), entries)
     except (ValueError, KeyError, RecursionError) as error:
         raise MalformedMessage("manifest-malformed") from error
 
@@ -184,13 +185,6 @@ def _is_path(path: str) -> bool:
 
 def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("naive time")
-    return moment.astimezone(UTC)
 
 
 def _entry(item: Any) -> Entry:

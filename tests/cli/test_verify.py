@@ -5,14 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demail_gateway.cli.verify import run_verify
+from demail_gateway.core.entity import multipart_signed
+from demail_gateway.core.header import read_message
+from demail_gateway.core.integrity import seal
 from demail_gateway.core.journal import START, journal_hash
+from demail_gateway.core.mbox import write_mbox_message
+from demail_gateway.core.primitives import HashName
+from demail_gateway.trust.authority import Profile, TestAuthority
+from demail_gateway.trust.cms import sign_detached
+from demail_gateway.trust.keys import SoftwareSigner, generate_key
 
 VECTORS = Path(__file__).parents[1] / "core/vectors/integrity"
 MANIFEST: dict[str, Any] = json.loads((VECTORS / "manifest.json").read_text(encoding="utf-8"))
@@ -20,6 +31,7 @@ ANCHOR = VECTORS / MANIFEST["trust_anchors"][0]
 AT = MANIFEST["verification_time"]
 CASES = [case for case in MANIFEST["cases"] if case["kind"] == "verify"]
 
+MIB = 1024 * 1024
 EXIT_OF = {"passed": 0, "failed": 1, "indeterminate": 2}
 
 
@@ -71,7 +83,9 @@ def test_unreadable_wins_over_failed_and_failed_over_undecided(
     assert verify(failed, tmp_path / "absent.eml") == 3
 
 
-@pytest.mark.parametrize("at", ["yesterday", "2026-03-02T12:00:00"])
+@pytest.mark.parametrize(
+    "at", ["yesterday", "2026-03-02T12:00:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00Z"]
+)
 def test_a_moment_without_zone_or_sense_is_unusable(at: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify(VECTORS / "messages/hash-sha256.eml", at=at) == 3
 
@@ -217,3 +231,33 @@ def test_names_and_findings_are_shown_and_not_obeyed(tmp_path: Path, capsys: pyt
     shown = capsys.readouterr().out
     assert "[red]x\ufffd[2J.eml" in shown
     assert "\x1b" not in shown
+
+
+def test_a_message_of_100_mib_takes_32_mib_at_most(tmp_path: Path) -> None:
+    """Also as one of a mailbox file, and with its writer's own signature over all of it."""
+    small = VECTORS / "messages/hash-sha256.eml"
+    large, mailbox = tmp_path / "large.eml", tmp_path / "mailbox"
+    large.write_bytes(signed_message(b"x" * 76 + b"\r\n", 100 * MIB))
+    with mailbox.open("wb") as file, large.open("rb") as message:
+        file.writelines(write_mbox_message(iter(lambda: message.read(MIB), b""), None, datetime.now(UTC)))
+    words = [sys.executable, "-m", "tests.cli.large_files", AT, str(ANCHOR), str(small), str(large), str(mailbox)]
+    run = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "Signatur des Verfassers" in run.stdout
+    assert float(run.stderr) <= 32
+
+
+def signed_message(line: bytes, size_bytes: int) -> bytes:
+    """A sealed De-Mail, its content of so many octets signed by its writer."""
+    now = datetime.fromisoformat(AT)
+    key, authority = generate_key("p256"), TestAuthority.create("TEST", now, key_kind="p256")
+    certificate = authority.issue(
+        key.public_key(), Profile.SMIME, "x", not_before=now, not_after=now + timedelta(days=1)
+    )
+    entity = b"Content-Type: text/plain\r\n\r\n" + line * (size_bytes // len(line))
+    signer = SoftwareSigner.for_certificate(key, certificate)
+    signature = sign_detached(entity, signer, at=now, hash_name=HashName.SHA256)
+    fields = read_message((VECTORS / "messages/hash-sha256.eml").read_bytes()).header.fields
+    head = b"".join(field.raw for field in fields if not field.lower.startswith(("x-de-mail-integrity", "content-")))
+    message = head + multipart_signed(entity, signature, "sha-256", "b1")
+    return seal(message, hash_name=HashName.SHA256, domain="dmda-a.example", signer=None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demail_gateway.core.dates import format_date, from_legal_time, legal_time, parse_date
+from demail_gateway.core.dates import format_date, from_legal_time, legal_time, parse_date, read_moment
 
 NAIVE_1997 = datetime(1997, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 NAIVE_2037 = datetime(2037, 12, 31, tzinfo=UTC).replace(tzinfo=None)
@@ -68,3 +68,22 @@ def test_skipped_hour_is_read_as_standard_time() -> None:
 )
 def test_dates_of_others(value: str, moment: datetime | None) -> None:
     assert parse_date(value) == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-02T09:14:05+01:00", datetime(2026, 3, 2, 8, 14, 5, tzinfo=UTC)),
+        ("2026-03-02T08:14:05Z", datetime(2026, 3, 2, 8, 14, 5, tzinfo=UTC)),
+        *(
+            (text, None)
+            for text in ("", "x", "2026-03-02T09:14:05", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59")
+        ),
+    ],
+)
+def test_moments_of_machines(text: str, expected: datetime | None) -> None:
+    if expected is not None:
+        assert read_moment(text) == expected
+        return
+    with pytest.raises(ValueError, match=r"moment|isoformat"):
+        read_moment(text)

@@ -1,0 +1,22 @@
+"""`docs/verify.md` names every check as reports do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from demail_gateway.application.explain.check_titles import TITLES
+from demail_gateway.application.inspect import Kind
+from demail_gateway.cli.verify import EXIT, UNUSABLE
+
+PAGE = (Path(__file__).parents[2] / "docs" / "verify.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| `([a-z-]+\.[0-9a-z-]+)` \| (.+) \|$", PAGE, re.MULTILINE))
+
+
+def test_every_check_is_listed_with_its_title() -> None:
+    assert {name: text.de for name, text in TITLES.items()} == ROWS
+
+
+def test_every_kind_and_every_exit_code_is_explained() -> None:
+    assert all(f"| `{kind}` |" in PAGE for kind in Kind)
+    assert all(re.search(rf"^\| {code} \| ", PAGE, re.MULTILINE) for code in {*EXIT.values(), UNUSABLE})
