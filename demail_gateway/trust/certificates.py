@@ -21,6 +21,16 @@ from demail_gateway.core.primitives import CertificateFacts
 MAX_CERTIFICATE_BYTES = 64 * 1024
 """Larger ones are refused unread; real ones stay below 8 KiB."""
 
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises, some of it late, on certificates, lists and OCSP answers that are none."""
+
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _PEM_END = b"-----END CERTIFICATE-----"
 
@@ -38,7 +48,7 @@ def parse_certificate(der: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         # The library reads extensions and key late; what cannot be read must fail here, not in the middle of a check.
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.not_valid_after_utc
-    except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise CertificateMalformed("not a DER certificate") from error
     return certificate
 

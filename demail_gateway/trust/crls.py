@@ -7,11 +7,10 @@ from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from demail_gateway.core.errors import CertificateMalformed
-from demail_gateway.trust.certificates import parse_certificate, public_key_of
+from demail_gateway.trust.certificates import UNREADABLE, parse_certificate, public_key_of
 from demail_gateway.trust.chains import signature_hash
 from demail_gateway.trust.keys import is_permitted
 from demail_gateway.trust.revoked import Revocation
@@ -22,8 +21,6 @@ _PERMITTED_HASHES = frozenset({"sha256", "sha384", "sha512"})
 _KEPT_LISTS = 64
 _CRITICAL = bytes.fromhex("0101ff")
 """DER of ``critical TRUE``: without it nothing is critical, and reading the extensions of every entry is saved."""
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
-"""What the library raises on lists that are none."""
 
 
 def read_crls(data: bytes) -> tuple[bytes, ...]:
@@ -41,7 +38,7 @@ def read_crls(data: bytes) -> tuple[bytes, ...]:
         # The library reads the issuer late; callers file the list under it.
         _ = [found.issuer for found in lists]
         return tuple(found.public_bytes(Encoding.DER) for found in lists)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CertificateMalformed("not a revocation list") from error
 
 
@@ -81,8 +78,14 @@ class RevocationList:
         """Since when and why a certificate of this number is revoked; None if the list does not name it."""
         if serial_number not in self.serials:
             return None
-        entry = self.crl.get_revoked_certificate_by_serial_number(serial_number)
+        entry = self._entry(serial_number)
         return None if entry is None else Revocation(entry.revocation_date_utc, _reason(entry))
+
+    def _entry(self, serial_number: int) -> x509.RevokedCertificate | None:
+        if serial_number >= 0:
+            return self.crl.get_revoked_certificate_by_serial_number(serial_number)
+        # certificates must not have such numbers, the library looks for none, and still one may be revoked
+        return next((entry for entry in self.crl if entry.serial_number == serial_number), None)
 
     def _is_signed_by(self, issuer_der: bytes) -> bool:
         if issuer_der not in self._signers:
@@ -123,7 +126,7 @@ def read_list(der: bytes) -> RevocationList | None:
         # The library reads late; what cannot be read must fail here.
         _ = signature_hash(crl)
         return RevocationList(der, crl, crl.issuer, serials, crl.last_update_utc, crl.next_update_utc, scope)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -131,7 +134,7 @@ def _reason(entry: x509.RevokedCertificate) -> str | None:
     """The stated reason; None without one, and where it cannot be read (which then counts as lasting)."""
     try:
         return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return None
 
 

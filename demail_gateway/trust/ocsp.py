@@ -16,7 +16,7 @@ from cryptography.x509 import ocsp
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.primitives import HashName, SignatureScheme
 from demail_gateway.core.purposes import Purpose, usage_findings
-from demail_gateway.trust.certificates import parse_certificate, public_key_of, read_certificate
+from demail_gateway.trust.certificates import UNREADABLE, parse_certificate, public_key_of, read_certificate
 from demail_gateway.trust.chains import signature_hash
 from demail_gateway.trust.cms.algorithms import RSA_ENCRYPTION, read_algorithm, read_signature_algorithm
 from demail_gateway.trust.cms.der import (
@@ -40,8 +40,6 @@ MAX_OCSP_OCTETS = 64 * 1024
 _ENUMERATED = 0x0A
 _KEPT_ANSWERS = 1024
 _PERMITTED_HASHES = frozenset({"sha256", "sha384", "sha512"})
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
-"""What the library raises on answers that are none."""
 
 
 def is_ocsp(der: bytes) -> bool:
@@ -57,8 +55,13 @@ class OcspAnswer:
     """A successful answer about one certificate; what it is worth depends on who signed it (`responder_of`)."""
 
     der: bytes = field(repr=False)
-    response: ocsp.OCSPResponse = field(repr=False)
     serial_number: int
+    issuer_hashes: tuple[bytes, bytes] = field(repr=False)
+    """Of the name and the key of the authority."""
+    hash_name: str
+    """With which these were made."""
+    responder: x509.Name | bytes
+    """Its name, or the SHA-1 of its key."""
     is_unknown: bool
     """The responder does not know the certificate: no answer at all."""
     revocation: Revocation | None
@@ -68,6 +71,9 @@ class OcspAnswer:
     nonce: bytes | None = field(repr=False)
     certificates: tuple[bytes, ...] = field(repr=False)
     algorithm: tuple[SignatureScheme, HashName]
+    signed: bytes = field(repr=False)
+    """The octets that `signature` is over."""
+    signature: bytes = field(repr=False)
     _responders: dict[tuple[bytes, bytes], bytes | None] = field(default_factory=dict, repr=False)
 
     def responder_of(self, certificate_der: bytes, issuer_der: bytes) -> bytes | None:
@@ -98,25 +104,23 @@ class OcspAnswer:
         """CertID: serial number, and the issuer's name and key as hashes, which bind the answer to one authority."""
         if parse_certificate(certificate_der).serial_number != self.serial_number:
             return False
-        hash_name = self.response.hash_algorithm.name
-        name, key = issuer_hashes(certificate_der, issuer_der, hash_name)
-        return (self.response.issuer_name_hash, self.response.issuer_key_hash) == (name, key)
+        return self.issuer_hashes == issuer_hashes(certificate_der, issuer_der, self.hash_name)
 
     def _names(self, der: bytes) -> bool:
         """Whether the ResponderID is this certificate."""
-        if self.response.responder_name is not None:
-            return self.response.responder_name == parse_certificate(der).subject
-        return self.response.responder_key_hash == hashlib.sha1(_public_key_bits(der), usedforsecurity=False).digest()
+        if isinstance(self.responder, x509.Name):
+            return self.responder == parse_certificate(der).subject
+        return self.responder == _hashed(_public_key_bits(der), "sha1")
 
     def _is_delegate(self, der: bytes, issuer_der: bytes) -> bool:
         try:
-            certificate = parse_certificate(der)
+            certificate, facts = parse_certificate(der), read_certificate(der)
         except CertificateMalformed:
             return False
         return (
             self._names(der)
             and certificate.not_valid_before_utc <= self.produced_at <= certificate.not_valid_after_utc
-            and not usage_findings(read_certificate(der), Purpose.OCSP)
+            and not usage_findings(facts, Purpose.OCSP)
             and signature_hash(certificate) in _PERMITTED_HASHES
             and _is_issued_by(certificate, parse_certificate(issuer_der))
         )
@@ -126,8 +130,8 @@ class OcspAnswer:
         if not is_permitted(key):
             return False
         scheme, hash_name = self.algorithm
-        digest = hashlib.new(hash_name, self.response.tbs_response_bytes).digest()
-        return verify_with_key(key, scheme, hash_name, digest, self.response.signature)
+        digest = hashlib.new(hash_name, self.signed).digest()
+        return verify_with_key(key, scheme, hash_name, digest, self.signature)
 
 
 @lru_cache(maxsize=_KEPT_ANSWERS)
@@ -144,7 +148,7 @@ def read_answer(der: bytes) -> OcspAnswer | None:
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             return None
         return _read(der, response)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -177,8 +181,10 @@ def _read(der: bytes, response: ocsp.OCSPResponse) -> OcspAnswer | None:
         revocation = Revocation(_stated(response.revocation_time_utc), _reason(response))
     return OcspAnswer(
         der=der,
-        response=response,
         serial_number=response.serial_number,
+        issuer_hashes=(response.issuer_name_hash, response.issuer_key_hash),
+        hash_name=response.hash_algorithm.name,
+        responder=_responder(response),
         is_unknown=status is ocsp.OCSPCertStatus.UNKNOWN,
         revocation=revocation,
         produced_at=response.produced_at_utc,
@@ -187,7 +193,16 @@ def _read(der: bytes, response: ocsp.OCSPResponse) -> OcspAnswer | None:
         nonce=nonces[0] if nonces else None,
         certificates=tuple(each.public_bytes(Encoding.DER) for each in response.certificates),
         algorithm=_signature_algorithm(der),
+        signed=response.tbs_response_bytes,
+        signature=response.signature,
     )
+
+
+def _responder(response: ocsp.OCSPResponse) -> x509.Name | bytes:
+    found = response.responder_name or response.responder_key_hash
+    if found is None:
+        raise ValueError("no responder")
+    return found
 
 
 def _stated(moment: datetime | None) -> datetime:
