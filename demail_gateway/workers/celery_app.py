@@ -13,6 +13,7 @@ from billiard.process import current_process
 from celery import Celery, signals
 
 from demail_gateway.application.worker_services import DRAIN_TASK, QUEUE
+from demail_gateway.bootstrap.memory import keep_freed_memory
 from demail_gateway.workers.lifeline import Lifeline
 from demail_gateway.workers.runtime import Build, Runtime
 
@@ -107,6 +108,7 @@ class Worker:
 
         An exception would not do: Celery logs what a receiver of its signals raises, and the child would take tasks.
         """
+        keep_freed_memory()
         self._in_child()
         while (runtime := self._started()) is None:
             if self._lifeline.gone_within(_START_AGAIN_S):
