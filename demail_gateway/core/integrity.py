@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from dataclasses import replace
 from datetime import datetime
 from hmac import compare_digest
+from typing import Any
 
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.digests import BodyHasher, body_digest, covered_digest, header_digest
@@ -153,12 +153,13 @@ class _Row(Exception):
 
 
 class _Checker:
-    """Goes through the rows; what is learnt on the way stands in `result`."""
+    """Goes through the rows; what is learnt on the way stands in `known` and `findings`."""
 
     def __init__(self, message: ChunkedMessage, verifier: Verifier, judge: Judge, at: datetime) -> None:
         self.header, self.body_chunks = message.header, message.body_chunks
         self.verifier, self.judge, self.at = verifier, judge, at
-        self.result = IntegrityResult(Outcome.PASSED, Protection.NONE, "ok")
+        self.known: dict[str, Any] = {"protection": Protection.NONE}
+        self.findings: set[str] = set()
         if NEWLINE_NORMALISED in message.findings:
             self.note(NEWLINE_NORMALISED)
 
@@ -169,7 +170,7 @@ class _Checker:
         self.covered(integrity)
         self.compare_body(integrity, hash_name)
         digest = header_digest(self.header.first, integrity.h, integrity.source, hash_name)
-        self.result = replace(self.result, header_hash=b64encode(digest).decode("ascii"))
+        self.known["header_hash"] = b64encode(digest).decode("ascii")
         if integrity.scheme is None:
             self.compare_header(integrity, digest)
         else:
@@ -177,7 +178,7 @@ class _Checker:
             if not self.verifier.verify_digest(facts.der, integrity.scheme, hash_name, digest, integrity.b):
                 raise self.failed("signature-mismatch")
             self.certificate_holds(facts)
-        return self.result
+        return self.result(Outcome.PASSED, "ok")
 
     def readable_field(self) -> tuple[IntegrityField, HashName]:
         """Rows 2 to 4."""
@@ -190,11 +191,11 @@ class _Checker:
             raise self.failed("integrity-malformed") from error
         self.note(*integrity.findings)
         self.note(*(f"duplicate-header:{name}" for name in self.header.duplicates(integrity.h)))
-        self.result = replace(self.result, value=integrity.value)
+        self.known["value"] = integrity.value
         if integrity.hash_name is None:
             raise self.failed("algorithm-unsupported")
         protection = Protection.HASH if integrity.scheme is None else Protection.SIGNATURE
-        self.result = replace(self.result, protection=protection, algorithm=integrity.a)
+        self.known |= {"protection": protection, "algorithm": integrity.a}
         return integrity, integrity.hash_name
 
     def covered(self, integrity: IntegrityField) -> None:
@@ -210,7 +211,7 @@ class _Checker:
         for chunk in self.body_chunks():
             hasher.update(chunk)
         digest = hasher.digest()
-        self.result = replace(self.result, body_hash=b64encode(digest).decode("ascii"))
+        self.known["body_hash"] = b64encode(digest).decode("ascii")
         if not compare_digest(digest, integrity.bh):
             raise self.failed("body-hash-mismatch")
 
@@ -232,7 +233,7 @@ class _Checker:
             facts = self.verifier.read_certificate(read_certificate(source))
         except CertificateMalformed as error:
             raise self.failed("certificate-malformed") from error
-        self.result = replace(self.result, certificate=facts)
+        self.known["certificate"] = facts
         if facts.key_type != _KEY_TYPE[scheme]:
             raise self.failed("key-mismatch")
         findings = key_findings(facts)
@@ -244,7 +245,7 @@ class _Checker:
     def certificate_holds(self, facts: CertificateFacts) -> None:
         """Rows 14 and 15."""
         verdict = self.judge.judge(facts.der, self.at)
-        self.result = replace(self.result, certificate_verdict=verdict)
+        self.known["certificate_verdict"] = verdict
         findings = (*usage_findings(facts, Purpose.SEAL), *verdict.findings)
         self.note(*findings)
         if verdict.status is CertificateStatus.REVOKED:
@@ -255,11 +256,13 @@ class _Checker:
             raise self.ended(Outcome.INDETERMINATE, "certificate-status-unknown")
 
     def note(self, *findings: str) -> None:
-        if findings:
-            self.result = replace(self.result, findings=tuple(sorted({*self.result.findings, *findings})))
+        self.findings.update(findings)
 
     def failed(self, code: str) -> _Row:
         return self.ended(Outcome.FAILED, code)
 
     def ended(self, verdict: Outcome, code: str) -> _Row:
-        return _Row(replace(self.result, verdict=verdict, code=code))
+        return _Row(self.result(verdict, code))
+
+    def result(self, verdict: Outcome, code: str) -> IntegrityResult:
+        return IntegrityResult(verdict, code=code, findings=tuple(sorted(self.findings)), **self.known)

@@ -109,6 +109,10 @@ def read_field(source: HeaderField) -> IntegrityField:
         MalformedMessage: ``integrity-malformed``, for rows 3 of `integrity.md` §5. An unknown ``a=`` (row 4) does
             not raise: `hash_name` is None.
     """
+    return _remembered(source) if len(source.raw) <= _REMEMBERED_OCTETS else _read_field(source)
+
+
+def _read_field(source: HeaderField) -> IntegrityField:
     tags = tag_list(source.value)
     a = tags.get("a", "")
     hash_text, signature = _halves(a)
@@ -130,6 +134,11 @@ def read_field(source: HeaderField) -> IntegrityField:
         b=_base64(tags.get("b", "")),
         findings=tuple(sorted({*_tag_findings(tags, scheme), *_order_findings(h)})),
     )
+
+
+_REMEMBERED_OCTETS = 4096
+_remembered = lru_cache(maxsize=16)(_read_field)
+"""Integrity, checker and proofs each read the field of the message they look at."""
 
 
 def emptied(source: HeaderField) -> bytes:

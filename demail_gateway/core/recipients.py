@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from demail_gateway.core.address import Address, is_system_local_part, parse_address
 from demail_gateway.core.encoded_words import decode_words, encode_words, readable
@@ -76,6 +77,10 @@ def parse_recipients(value: str) -> tuple[RecipientLists, tuple[str, ...]]:
     ``recipient-duplicate-element``, ``recipient-semicolon-list``, ``recipient-trailing-semicolon``,
     ``address-local-too-long``, ``address-domain-too-long``, ``address-too-long``, ``address-case``.
     """
+    return _remembered(value) if len(value) <= _REMEMBERED_CHARS else _parsed(value)
+
+
+def _parsed(value: str) -> tuple[RecipientLists, tuple[str, ...]]:
     found: dict[str, list[Mailbox]] = {}
     codes: dict[str, None] = {}
     parts = _split(list(_tokens(value)), ";")
@@ -98,6 +103,11 @@ def parse_recipients(value: str) -> tuple[RecipientLists, tuple[str, ...]]:
         found.setdefault(kind, []).extend(_mailboxes(part, codes))
     lists = RecipientLists(*(tuple(found.get(kind, ())) for kind in RecipientKind))
     return lists, tuple(codes)
+
+
+_REMEMBERED_CHARS = 1024
+_remembered = lru_cache(maxsize=32)(_parsed)
+"""The same list stands in several fields of a message and of its proofs, and several checks read each."""
 
 
 def format_recipients(recipients: RecipientLists) -> str:
