@@ -38,14 +38,14 @@ def checks(result: IntegrityResult) -> tuple[Check, ...]:
     """The result as named checks for reports, one per row or pair of rows of `integrity.md` §5.
 
     Rows behind a failing one are indeterminate; rows that the mode does not have are not applicable. The row of the
-    certificate names its subject.
+    certificate names its subject, that of the path what is wrong with it.
     """
     reached = True
     found = []
     for name, codes, mode, source in _REPORT:
         if result.code in codes:
             reached = False
-            found.append(Check(name, result.verdict, result.code, source))
+            found.append(Check(name, result.verdict, _detail(name, result), source))
         elif mode not in (None, result.protection) and result.protection is not Protection.NONE:
             found.append(Check(name, Outcome.NOT_APPLICABLE, "", source))
         else:
@@ -54,6 +54,16 @@ def checks(result: IntegrityResult) -> tuple[Check, ...]:
     return tuple(found)
 
 
+def _detail(name: str, result: IntegrityResult) -> str:
+    if name != _PATH:
+        return result.code
+    verdict = result.certificate_verdict
+    reasons = () if verdict is None else verdict.details
+    return ", ".join(dict.fromkeys((result.code, *(_KEY_USAGE & set(result.findings)), *reasons)))
+
+
+_PATH = "certificate.path"
+_KEY_USAGE = frozenset({"certificate-key-usage"})
 _STEP = "TR 01201-3.1 step 48"
 _TR = "TR 01201-3.4 §3.1.21"
 _CERT = "TR 01201-3.4 §3.1.14"
@@ -78,7 +88,7 @@ _REPORT: tuple[tuple[str, frozenset[str], Protection | None, str], ...] = (
     ),
     ("integrity.key", frozenset({"key-mismatch", "key-not-permitted"}), Protection.SIGNATURE, f"{_TR}; IN-12, IN-14"),
     ("integrity.signature", frozenset({"signature-mismatch"}), Protection.SIGNATURE, f"{_TR}; IN-22 row 13"),
-    ("certificate.path", frozenset({"certificate-invalid"}), Protection.SIGNATURE, f"{_STEP} FC-02; IN-22 row 14"),
+    (_PATH, frozenset({"certificate-invalid"}), Protection.SIGNATURE, f"{_STEP} FC-02; IN-22 row 14"),
     (
         "certificate.status",
         frozenset({"certificate-status-unknown"}),

@@ -85,6 +85,14 @@ class CertificateVerdict:
     gaps: tuple[StatusGap, ...] = ()
     """Of an unknown status: the certificates that no answer covers."""
 
+    @property
+    def details(self) -> tuple[str, ...]:
+        """`findings` as reports show them: a revocation with its date and, if stated, its reason."""
+        if self.revoked_at is None:
+            return self.findings
+        since = " ".join(filter(None, (self.revoked_at.isoformat(), self.revocation_reason)))
+        return tuple(f"{code}:{since}" if code == "certificate-revoked" else code for code in self.findings)
+
 
 class Verifier(Protocol):
     """Reads certificates and verifies signatures over finished digests."""

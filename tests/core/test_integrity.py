@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -450,3 +451,25 @@ def test_every_code_has_a_row_in_the_report() -> None:
     for code in codes:
         report = checks(IntegrityResult(Outcome.FAILED, Protection.SIGNATURE, code))
         assert [item.detail for item in report if item.outcome is Outcome.FAILED] == [code]
+
+
+@pytest.mark.clause("TR 01201-3.1 step 48 FC-02")
+def test_the_report_says_what_is_wrong_with_a_certificate() -> None:
+    verdict = CertificateVerdict(
+        ("certificate-expired", "certificate-revoked"),
+        CertificateStatus.REVOKED,
+        revoked_at=datetime(2026, 2, 1, 9, 30, tzinfo=UTC),
+        revocation_reason="keyCompromise",
+    )
+    result = IntegrityResult(
+        Outcome.FAILED,
+        Protection.SIGNATURE,
+        "certificate-invalid",
+        ("certificate-key-usage", "certificate-revoked"),
+        certificate_verdict=verdict,
+    )
+    (path,) = (check for check in checks(result) if check.name == "certificate.path")
+    assert path.detail == (
+        "certificate-invalid, certificate-key-usage, certificate-expired, "
+        "certificate-revoked:2026-02-01T09:30:00+00:00 keyCompromise"
+    )
