@@ -24,6 +24,7 @@ from demail_gateway.core.correlation import KEYS, Correlation, CorrelationKeys, 
 from demail_gateway.core.dates import read_moment
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
 from demail_gateway.core.header import MAX_HEADER_OCTETS, Octets, read_message
+from demail_gateway.core.large_message import read_large_message
 from demail_gateway.core.metadata import read_metadata
 from demail_gateway.core.notification_check import (
     NotificationReport,
@@ -132,7 +133,10 @@ def _situation(package: Package, copies: tuple[_Copy, ...], keys: CorrelationKey
 
 
 def _whole(package: Package, copy: _Copy) -> SentCopy:
-    return replace(copy.sent, octets=package.members[copy.path])
+    size_bytes = package.members.size_bytes(copy.path)
+    if size_bytes <= WHOLE_OCTETS:
+        return replace(copy.sent, octets=package.members[copy.path])
+    return replace(copy.sent, octets=read_large_message(size_bytes, package.members.reading(copy.path)))
 
 
 def _correlation(copies: tuple[_Copy, ...], keys: CorrelationKeys) -> Correlation:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from demail_gateway.core.package import MAX_MEMBERS
+from demail_gateway.core.windows import ReadAt
 
 MAX_UNPACKED_OCTETS = 1024 * 1024 * 1024
 """Ours: a package of the largest message (45 MiB) with its proofs stays far below; bounds a hostile archive."""
@@ -48,6 +49,9 @@ class Members(Mapping[str, bytes]):
     def __getitem__(self, path: str) -> bytes:
         return b"".join(self._chunks(path))
 
+    def __contains__(self, path: object) -> bool:
+        return path in self._infos
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._infos)
 
@@ -65,6 +69,19 @@ class Members(Mapping[str, bytes]):
                 return member.read(octets)
         except _FAULTS as error:
             raise Damaged("package-damaged") from error
+
+    def reading(self, path: str) -> ReadAt:
+        """Reads a member here and there; from its beginning to its end once is cheap."""
+        member = self._archive.open(self._infos[path])
+
+        def read_at(offset: int, octets: int) -> bytes:
+            try:
+                member.seek(offset)
+                return member.read(octets)
+            except _FAULTS as error:
+                raise Damaged("package-damaged") from error
+
+        return read_at
 
     def digests(self) -> dict[str, str]:
         """SHA-256 in lower-case hex of every member, by path."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from demail_gateway.core.address import Address
 from demail_gateway.core.checks import Check, Outcome
+from demail_gateway.core.header import ReadMessage
 from demail_gateway.core.options import SendOptions
 from demail_gateway.core.vocabulary import ConfirmationKind
 
@@ -58,8 +59,9 @@ class SentCopy:
     private_id: str
     reply_to: Address | None = field(default=None, repr=False)
     submitted_at: datetime | None = None
-    octets: bytes | None = field(default=None, repr=False)
-    """As handed over; None if no longer kept: then chosen-recipient and body cannot be compared."""
+    octets: bytes | ReadMessage | None = field(default=None, repr=False)
+    """As handed over; a message too large for the memory as read. None if no longer kept: then chosen-recipient and
+    body cannot be compared."""
     provider_domains: frozenset[str] = frozenset()
     """Domains of the system addresses of the provider that took it; empty: not known."""
 

@@ -12,7 +12,7 @@ from demail_gateway.core.confirmation_reading import Confirmation
 from demail_gateway.core.confirmation_report import SentCopy, Standing
 from demail_gateway.core.correlation import Correlation
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
-from demail_gateway.core.header import Octets, read_message
+from demail_gateway.core.header import ReadMessage, read_message
 from demail_gateway.core.integrity_field import IntegrityField
 from demail_gateway.core.metadata_proof import original_integrity
 from demail_gateway.core.primitives import CertificateVerdict, Judge, Verifier
@@ -61,12 +61,13 @@ class Situation:
         return standing_of(self.correlation)
 
     @cached_property
-    def sent_message(self) -> Octets | None:
+    def sent_message(self) -> ReadMessage | None:
         """The sent copy read; None if it is not kept or cannot be read."""
-        if self.sent is None or self.sent.octets is None:
-            return None
+        octets = None if self.sent is None else self.sent.octets
+        if not isinstance(octets, bytes):
+            return octets
         try:
-            return read_message(self.sent.octets)
+            return read_message(octets)
         except MalformedMessage:
             return None
 

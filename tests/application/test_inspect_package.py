@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 
 import pytest
 
@@ -15,6 +17,7 @@ from demail_gateway.application.inspect import Inspection
 from demail_gateway.application.inspect_package import inspect_package
 from demail_gateway.bootstrap.offline import inspection_tools
 from demail_gateway.core.checks import Outcome
+from demail_gateway.core.header import read_message
 from demail_gateway.core.package import MANIFEST, SIGNATURE, Manifest, Role, entry_of, write_manifest
 from demail_gateway.core.vocabulary import ConfirmationKind, NotificationType
 from demail_gateway.trust.authority import Profile, TestAuthority
@@ -127,6 +130,41 @@ def test_a_message_that_asked_for_no_proof_needs_none() -> None:
     assert inspection.outcome is Outcome.PASSED
     contradiction = {**members, "messages/1.eml": PROOF["messages/1.eml"]}
     assert inspected(package(contradiction)).outcome is Outcome.INDETERMINATE
+
+
+@cache
+def large_original() -> bytes:
+    """The message of PROOF with a body of more than is read at once."""
+    fields = read_message(ORIGINAL_OCTETS).header.fields
+    seal = ("x-de-mail-integrity", "x-de-mail-signature")
+    head = b"".join(field.raw for field in fields if not field.lower.startswith(seal))
+    return sealed(head + b"\r\n" + b"x" * 70 * 100_000 + b"\r\n", None)
+
+
+def large_package(submitted: bytes) -> bytes:
+    """With a proof about `large_original`."""
+    proof = sealed(unsealed(ConfirmationKind.RECEIPT, read_message(large_original()), signer=PROVIDER), PROVIDER)  # type: ignore[arg-type]
+    members = {"messages/1.eml": (Role.MESSAGE_SUBMITTED, submitted), "evidence/1.eml": (Role.CONFIRMATION, proof)}
+    return package({**PROOF, **members})
+
+
+@pytest.mark.parametrize("change", [False, True])
+def test_a_proof_about_a_large_message_is_held_against_all_of_it(change: bool) -> None:
+    submitted = large_original().replace(b"x" * 70, b"y" + b"x" * 69, 1) if change else large_original()
+    outcome, detail = found(inspected(large_package(submitted)), "confirmation.11-body-proof")
+    assert outcome is (Outcome.FAILED if change else Outcome.PASSED), detail
+    assert ("body-proof-mismatch" in detail) is change
+
+
+def test_a_large_message_stays_in_the_archive() -> None:
+    octets = large_package(large_original())
+    tracemalloc.start()
+    try:
+        inspected(octets)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < len(large_original()) / 2
 
 
 def test_a_proof_of_another_message_fails() -> None:
