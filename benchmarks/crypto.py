@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from benchmarks.confirmations import confirmation_check
+from benchmarks.paths import judgements
 from demail_gateway.bootstrap.memory import keep_freed_memory
 from demail_gateway.core.entity import PartSource, Piece, build_entity, enveloped_pieces, signed_pieces
 from demail_gateway.core.header import Header, read_header
@@ -85,6 +86,8 @@ def measurements() -> list[Measurement]:
         *_pipeline("rsa-3072", _signer(authority, "rsa-3072"), "1 MiB", _pdf(), (1.10, 1.10, 1.6), 10),
         *_pipeline("p256", _signer(authority, "p256"), "10 KiB", _text(), (3.0, 3.0, 3.5), 400),
         *_small(_signer(authority, "p256")),
+        *_judgements("rsa-3072"),
+        *_judgements("brainpool-p256"),
     ]
 
 
@@ -156,6 +159,13 @@ def _small(signer: SoftwareSigner) -> list[Measurement]:
         Measurement("p256, 10 KiB: CMS verified, µs", verified, None, 200.0, 200),
         Measurement("confirmation verified, µs", confirmation_check(), None, 1500.0, 20),
     ]
+
+
+def _judgements(kind: str) -> list[Measurement]:
+    """The first judgement of a certificate is made once in the life of a process, the others for every message."""
+    goals = (10_000.0, 50.0, 50.0, 50.0)
+    named = zip(judgements(kind).items(), goals, strict=True)
+    return [Measurement(f"{kind}: {name}, µs", call, None, goal, 20) for (name, call), goal in named]
 
 
 def _raw(signer: SoftwareSigner, *hashed: bytes, encrypts: bytes | None = None) -> Callable[[], None]:
