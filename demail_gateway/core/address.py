@@ -60,6 +60,11 @@ def parse_address(text: str) -> Address:
     return Address(local.lower(), domain.lower())
 
 
+def is_domain(text: str) -> bool:
+    """Whether this is the name of a domain or host, of one label too; underscores are accepted (MF-22)."""
+    return _NAME.fullmatch(text) is not None
+
+
 def same_address(one: Address | str, other: Address | str) -> bool:
     """Whether both are the same address, without regard to case in both parts (MF-22)."""
     return str(one).lower() == str(other).lower()
@@ -119,6 +124,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _SYSTEM = frozenset(name.lower() for name in SYSTEM_LOCAL_PARTS.values())
 
 # ADR-3, `addresses-and-accounts.md` §5. A letter outside of it gives no suggestion rather than a wrong one.

@@ -6,10 +6,10 @@ Findings never make the gateway drop a message of a provider (MF-28); they are s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from demail_gateway.core.address import is_system_local_part, parse_address
+from demail_gateway.core.address import is_domain, is_system_local_part, parse_address
 from demail_gateway.core.dates import parse_date
 from demail_gateway.core.encoded_words import decode_words
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
@@ -22,7 +22,7 @@ from demail_gateway.core.matrix import KNOWN_VERSIONS, LATEST, matrix_findings, 
 from demail_gateway.core.metadata import OPTION_FIELDS, Metadata, collapsed, read_metadata
 from demail_gateway.core.mime import leaves, read_parts
 from demail_gateway.core.octet_checks import field_findings, octet_findings
-from demail_gateway.core.recipients import parse_mailboxes, parse_recipients
+from demail_gateway.core.recipients import Mailbox, parse_mailboxes, parse_recipients
 from demail_gateway.core.vocabulary import (
     SYSTEM_LOCAL_PARTS,
     AuthLevel,
@@ -135,9 +135,10 @@ def _from(facts: _Facts) -> Iterator[Finding]:
     if value is None:
         return
     mailboxes, codes = parse_mailboxes(value)
+    yield from _address_findings(codes, "from")
     if len(mailboxes) > 1:
         yield finding("from-multiple", "from")
-    elif not mailboxes or set(codes) - {"address-case"}:
+    elif _is_malformed(mailboxes, codes):
         yield finding("from-syntax", "from")
     if len(mailboxes) == 1 and facts.metadata.sender is not None and mailboxes[0].address != facts.metadata.sender:
         yield finding("from-sender-mismatch", "from", submission=facts.submission)
@@ -160,10 +161,21 @@ def _one_address(name: str, code: str) -> Callable[[_Facts], Iterator[Finding]]:
         value = facts.header.value(name)
         if value is not None:
             mailboxes, codes = parse_mailboxes(value)
-            if len(mailboxes) != 1 or set(codes) - {"address-case"}:
+            yield from _address_findings(codes, name)
+            if len(mailboxes) > 1 or _is_malformed(mailboxes, codes):
                 yield finding(code, name)
 
     return check
+
+
+def _address_findings(codes: Sequence[str], header: str) -> Iterator[Finding]:
+    """``address-case``, ``address-too-long`` and so on: the rules of every address (`message-format.md` §7)."""
+    return (finding(code, header) for code in codes if code.startswith("address-"))
+
+
+def _is_malformed(mailboxes: Sequence[Mailbox], codes: Sequence[str]) -> bool:
+    """Whether more is wrong than the address alone."""
+    return any(not code.startswith("address-") for code in codes) or not (mailboxes or codes)
 
 
 def _syntax(facts: _Facts) -> Iterator[Finding]:
@@ -240,11 +252,10 @@ def _structure(message: ReadMessage, message_class: MessageClass) -> Iterator[Fi
         yield finding("structure-pdf-missing", "body")
 
 
-_DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
 _MESSAGE_ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
 _SYNTAX: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("date", "date-syntax", parse_date),
-    ("x-de-mail-originator-provider", "originator-provider-syntax", _DOMAIN.fullmatch),
+    ("x-de-mail-originator-provider", "originator-provider-syntax", is_domain),
     ("message-id", "message-id-syntax", _MESSAGE_ID.fullmatch),
     ("x-de-mail-message-id", "empty-value", len),
     ("x-de-mail-account-holder", "empty-value", lambda value: decode_words(value).strip()),

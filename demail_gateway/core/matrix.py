@@ -163,7 +163,8 @@ def matrix_findings(header: Header, message_class: MessageClass, version: str) -
             yield finding("header-forbidden", name)
     for name in header.duplicates(_ONCE):
         yield finding("duplicate-header", name)
-    if 0 < sum(header.first(name) is not None for name in RESENT) < len(RESENT):
+    # each forwarding adds a block of all four (MF-3)
+    if len({len(header.all(name)) for name in RESENT}) > 1:
         yield finding("resent-incomplete")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pybase64
 
 from demail_gateway.core.address import Address, is_system_local_part, parse_address
+from demail_gateway.core.completion import ProviderFacts
 from demail_gateway.core.eicar import message_holds_test_file
 from demail_gateway.core.errors import AddressInvalid, CmsInvalid, DecryptionFailed, MalformedMessage
 from demail_gateway.core.header import Octets, read_message
@@ -19,7 +20,6 @@ from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.sandbox import tables
 from demail_gateway.sandbox.admission import DraftRefused, read_draft
 from demail_gateway.sandbox.clock import Clock, system_time
-from demail_gateway.sandbox.completion import ProviderFacts
 from demail_gateway.sandbox.configuration import DOMAIN
 from demail_gateway.sandbox.effects import Folder, NewMessage
 from demail_gateway.sandbox.enquiries import DirectoryEntry

@@ -12,6 +12,7 @@ from functools import partial
 
 from demail_gateway.core.address import Address
 from demail_gateway.core.checks import Outcome
+from demail_gateway.core.completion import ProviderFacts
 from demail_gateway.core.confirmation import build_confirmation, confirmation_addressee, system_address
 from demail_gateway.core.eicar import message_holds_test_file
 from demail_gateway.core.header import Octets, read_message
@@ -31,7 +32,6 @@ from demail_gateway.core.provider_message import Issuer, Stamp
 from demail_gateway.core.recipients import Mailbox, RecipientLists
 from demail_gateway.core.vocabulary import AuthLevel, ConfirmationKind, MessageType, NotificationType
 from demail_gateway.sandbox.admission import Draft
-from demail_gateway.sandbox.completion import ProviderFacts
 from demail_gateway.sandbox.configuration import DOMAIN
 from demail_gateway.sandbox.effects import Folder, NewMessage
 from demail_gateway.sandbox.identity import PROVIDER_NAME, Identity

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from demail_gateway.core.completion import ProviderFacts
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.vocabulary import AuthLevel, MessageType
 from demail_gateway.observability.logs import get_logger
@@ -25,7 +26,6 @@ from demail_gateway.sandbox.admission import (
     read_draft,
 )
 from demail_gateway.sandbox.clock import Clock
-from demail_gateway.sandbox.completion import ProviderFacts
 from demail_gateway.sandbox.dispatcher import Dispatcher
 from demail_gateway.sandbox.effects import (
     Account,

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from demail_gateway.core.address import Address
+from demail_gateway.core.completion import ProviderFacts, complete, copies_of
 from demail_gateway.core.integrity import seal
 from demail_gateway.core.primitives import DigestSigner, HashName
 from demail_gateway.core.vocabulary import MessageType
 from demail_gateway.sandbox.admission import Draft
-from demail_gateway.sandbox.completion import ProviderFacts, complete, copies_of
 from demail_gateway.sandbox.configuration import DOMAIN
 from demail_gateway.sandbox.effects import NewAction, NewMessage, Step
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from demail_gateway.core.address import Address, parse_address
 from demail_gateway.core.checks import Outcome
+from demail_gateway.core.completion import ProviderFacts, complete, copies_of
 from demail_gateway.core.header import read_message
 from demail_gateway.core.integrity import check_integrity
 from demail_gateway.core.metadata import read_metadata
 from demail_gateway.core.primitives import CertificateVerdict
 from demail_gateway.core.recipients import Mailbox, RecipientLists
 from demail_gateway.core.vocabulary import AuthLevel
-from demail_gateway.sandbox.completion import ProviderFacts, complete, copies_of
 from demail_gateway.sandbox.letters import Tamper, tampered
 from demail_gateway.sandbox.scripts import LARGEST_DELAY_S, scripted
 from demail_gateway.sandbox.sealing import seal_completed

@@ -1,6 +1,6 @@
-"""From the draft to the message: BCC split, metadata, Date (TR 01201-3.1 step 29). Octets of the draft stay.
+"""From the draft to the message, as the sender's provider does it: BCC split, metadata, Date (TR 01201-3.1 step 29).
 
-Every copy is sealed afterwards (steps 30 and 31).
+Octets of the draft stay. Every copy has its own message id and is sealed by itself afterwards (steps 30 and 31).
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from demail_gateway.core.address import Address
+from demail_gateway.core.address import Address, is_domain
 from demail_gateway.core.dates import format_date
 from demail_gateway.core.encoded_words import encode_words
+from demail_gateway.core.errors import ComposeFailed
 from demail_gateway.core.header import HeaderField, Octets, fold
+from demail_gateway.core.matrix import KNOWN_VERSIONS, LATEST
 from demail_gateway.core.recipients import RecipientLists, format_recipients
 from demail_gateway.core.vocabulary import AuthLevel, MessageType
-
-VERSION = "1.8"
-"""x-de-mail-version (MF-6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,7 @@ class ProviderFacts:
     account_holder: str
     originator_provider: str
     at: datetime
+    version: str = LATEST
 
 
 def copies_of(chosen: RecipientLists, envelope: Iterable[Address]) -> tuple[Copy, ...]:
@@ -56,11 +56,22 @@ def copies_of(chosen: RecipientLists, envelope: Iterable[Address]) -> tuple[Copy
 
 
 def complete(draft: Octets, chosen: RecipientLists, facts: ProviderFacts, demail_message_id: str) -> bytes:
-    """The message with all metadata, not yet sealed.
+    """The message with all metadata, not yet sealed. What the draft itself says is not examined (`check_submission`).
 
-    Raises ValueError for facts that no header line can carry.
+    Raises:
+        ComposeFailed: no recipient, an empty fact, or one that no header line can carry.
     """
-    lists = format_recipients(chosen)
+    if not all((facts.auth_mechanism.strip(), facts.account_holder.strip(), demail_message_id.strip())):
+        raise ComposeFailed("metadata without a value")
+    if not is_domain(facts.originator_provider) or facts.version not in KNOWN_VERSIONS:
+        raise ComposeFailed("no host name or version")
+    try:
+        return _completed(draft, format_recipients(chosen), facts, demail_message_id)
+    except ValueError as error:
+        raise ComposeFailed(str(error)) from error
+
+
+def _completed(draft: Octets, lists: str, facts: ProviderFacts, demail_message_id: str) -> bytes:
     kept = b"".join(_kept(draft.header.fields, lists, facts.at))
     added = (
         ("x-de-mail-actual-recipient", lists),
@@ -68,7 +79,7 @@ def complete(draft: Octets, chosen: RecipientLists, facts: ProviderFacts, demail
         ("x-de-mail-auth-level", facts.auth_level.value),
         ("x-de-mail-originator-provider", facts.originator_provider),
         ("x-de-mail-message-type", MessageType.NORMAL.value),
-        ("x-de-mail-version", VERSION),
+        ("x-de-mail-version", facts.version),
         ("x-de-mail-message-id", demail_message_id),
         ("x-de-mail-account-holder", encode_words(facts.account_holder)),
     )
