@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 
 
 def judgements(kind: str) -> dict[str, Callable[[], CertificateVerdict]]:
-    """Of a certificate below a root and a subordinate with this kind of key; by lists, or by OCSP where that is said."""
+    """Of a certificate below a root and a subordinate with this kind of key; by lists, or by OCSP where it says so."""
     root = TestAuthority.create("TEST Root", _NOW - 9 * _DAY, key_kind=kind)
     below = root.subordinate("TEST Sub", _NOW - 8 * _DAY, key_kind=kind)
     key = generate_key("p256").public_key()
