@@ -78,11 +78,11 @@ class Part:
         return _pieces(self.octets, self.begin, self.end)
 
     def decoded_chunks(self) -> Iterator[bytes]:
-        """`decode` in pieces; in bounded memory unless the encoding is quoted-printable."""
+        """`decode` in pieces, in bounded memory; each call reads anew."""
         if self.encoding == "base64":
             return _decoded_pieces(_pieces(self.octets, self.content, self.end))
         if self.encoding == "quoted-printable":
-            return iter((self.decode(),))
+            return _decoded_quoted(_pieces(self.octets, self.content, self.end))
         return map(bytes, _pieces(self.octets, self.content, self.end))
 
     def begins_with(self, mark: bytes) -> bool:
@@ -100,7 +100,7 @@ class Part:
         if self.encoding == "base64":
             return _from_base64(octets)
         if self.encoding == "quoted-printable":
-            return binascii.a2b_qp(octets)
+            return b"".join(_decoded_quoted((octets,)))
         return octets
 
     def text(self) -> str:
@@ -268,6 +268,7 @@ _LF, _CR = 0x0A, 0x0D
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _MAX_PART_HEADER_OCTETS = 64 * 1024
 _MAX_PART_FIELDS = 200
+_STRETCH_OCTETS = 64 * 1024
 _LINE = re.compile(rb"(?<=\n)(?![ \t])")
 
 
@@ -355,6 +356,20 @@ def _decoded_pieces(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         rest = letters[whole:]
         yield pybase64.b64decode(letters[:whole])
     yield _from_base64(rest)
+
+
+def _decoded_quoted(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    """Quoted-printable, a stretch of whole lines at a time. Of a line that is longer than a stretch, the stretches
+    are decoded each for itself, wherever the pieces were cut."""
+    rest = b""
+    for piece in pieces:
+        octets, at = rest + bytes(piece), 0
+        while len(octets) - at >= _STRETCH_OCTETS:
+            end = (octets.rfind(b"\n", at, at + _STRETCH_OCTETS) + 1) or at + _STRETCH_OCTETS
+            yield binascii.a2b_qp(octets[at:end])
+            at = end
+        rest = octets[at:]
+    yield binascii.a2b_qp(rest)
 
 
 def _from_base64(octets: bytes) -> bytes:

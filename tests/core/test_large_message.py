@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -115,17 +116,33 @@ def test_searching_and_slicing_are_those_of_bytes(
         assert windows[-1] == octets[-1]
 
 
-@given(
-    st.binary(max_size=60) | st.lists(st.sampled_from([b"QUJD", b"=", b"Q", b"\r\n", b"*"]), max_size=20).map(b"".join)
-)
-def test_decoding_in_pieces_is_decoding(content: bytes) -> None:
-    octets = b"Content-Transfer-Encoding: base64\r\n\r\n" + content
-    message = large(octets, 3)
+CONTENTS = st.binary(max_size=60) | st.lists(
+    st.sampled_from([b"QUJD", b"=", b"Q", b"\r\n", b"*", b"=3D", b"=\r", b" "]), max_size=20
+).map(b"".join)
+
+
+@given(CONTENTS, st.sampled_from(["base64", "quoted-printable", "8bit"]), WINDOWS)
+def test_decoding_in_pieces_is_decoding(content: bytes, encoding: str, window_octets: int) -> None:
+    octets = f"Content-Transfer-Encoding: {encoding}\r\n\r\n".encode() + content
+    message = large(octets, window_octets)
     (part,) = read_parts(message.header, message.body)
     (whole,) = read_parts(message.header, content)
     assert b"".join(part.decoded_chunks()) == whole.decode() == part.decode()
     assert part.begins_with(whole.decode()[:5])
     assert not part.begins_with(whole.decode() + b"x")
+
+
+@pytest.mark.parametrize("unit", [b"x" * 76 + b"=\r\n", b"=3D", b"=", b"x"])
+def test_quoted_printable_of_any_size_is_decoded_in_stretches(unit: bytes) -> None:
+    content = unit * (300_000 // len(unit))
+    octets = b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + content
+    message = large(octets, 50_000)
+    (part,) = read_parts(message.header, message.body)
+    chunks = list(part.decoded_chunks())
+    assert max(map(len, chunks)) <= 64 * 1024
+    assert b"".join(chunks) == part.decode()
+    if unit != b"=" and b"3D" not in unit:
+        assert part.decode() == binascii.a2b_qp(content)
 
 
 def test_octets_that_became_fewer_are_an_error_of_the_place_where_they_lie() -> None:
