@@ -81,7 +81,7 @@ def _told(number: int, inspection: Inspection) -> Iterator[Check]:
 
 def _require_message(start: bytes) -> None:
     """Raises Unreadable for octets that are no message and do not even look like a damaged De-Mail."""
-    if b"\nx-de-mail-" in start.lower():
+    if b"\nx-de-mail-" in b"\n" + start.lower():
         return
     end = start.replace(b"\r\n", b"\n").partition(b"\n\n")[0].replace(b"\n", b"\r\n") + b"\r\n"
     try:

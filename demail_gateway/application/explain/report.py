@@ -45,6 +45,10 @@ KINDS = {
     Kind.EVIDENCE_PACKAGE: Text("Nachweispaket", "Evidence package"),
     Kind.JOURNAL: Text("Journal", "Journal"),
 }
+_BY_CHECK = {
+    "mailbox.": Text("Postfachdatei", "Mailbox file"),
+    "ident.": Text("Ident-Bestätigung", "Ident confirmation"),
+}
 _MATRIX = "header.matrix"
 _PLACE = re.compile(r"([A-Za-z0-9_./-]{1,220}): ")
 """What a detail may begin with: a member of a package, the number of a message."""
@@ -87,7 +91,7 @@ def explain(inspection: Inspection, language: Language) -> Report:
     told = [check for check in inspection.checks if check.detail or check.outcome is Outcome.FAILED]
     lines = sorted((_line(check, language) for check in told), key=lambda line: _ORDER.index(line.outcome))
     return Report(
-        kind=KINDS[inspection.kind].in_language(language),
+        kind=_kind(inspection).in_language(language),
         outcome=inspection.outcome,
         word=OUTCOMES[inspection.outcome].in_language(language),
         meaning=concluded.meaning.in_language(language),
@@ -99,6 +103,12 @@ def explain(inspection: Inspection, language: Language) -> Report:
 
 
 _ORDER = (Outcome.FAILED, Outcome.INDETERMINATE, Outcome.PASSED, Outcome.NOT_APPLICABLE)
+
+
+def _kind(inspection: Inspection) -> Text:
+    """What the reader calls it; more exact than the kind where that stands for several."""
+    named = (text for name, text in _BY_CHECK.items() if any(c.name.startswith(name) for c in inspection.checks))
+    return next(named, KINDS[inspection.kind])
 
 
 def title_of(name: str) -> Text:

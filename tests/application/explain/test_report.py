@@ -88,6 +88,18 @@ def test_each_code_becomes_its_sentence_and_the_rest_stays(detail: str, expected
     assert positions == sorted(positions)
 
 
+@pytest.mark.parametrize(
+    ("check", "kind"),
+    [
+        ("mailbox.messages", "Postfachdatei"),
+        ("ident.01-integrity", "Ident-Bestätigung"),
+        ("integrity.hash", "De-Mail-Nachricht"),
+    ],
+)
+def test_a_file_is_called_by_its_name(check: str, kind: str) -> None:
+    assert explain(inspection(Check(check, P)), Language.GERMAN).kind == kind
+
+
 CAUSES = (
     "integrity.hash", "integrity.present", "integrity.signature-required", "certificate.path", "certificate.status",
     "message.readable", "header.matrix.size", "confirmation.01-integrity", "notification.issuer", "ident.10-card",
