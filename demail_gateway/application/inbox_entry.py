@@ -39,7 +39,7 @@ def inbox_entry(arrival: StoredArrival, tools: Tools, at: datetime, recorded: En
     """The entry for these octets, verified for the moment `at`. CPU work: run it in a thread.
 
     Never raises for anything they contain: octets that are no message give an entry with that finding. Malware sets the
-    quarantine (SND-73), and so does a failed seal; an undecided one does not.
+    quarantine (SND-73), and so do a failed seal and what cannot be scanned (SND-74); an undecided seal does not.
     """
     inspection = inspect_message(arrival.octets, tools, at, _mailbox(arrival))
     verification = {
@@ -60,7 +60,7 @@ def unchecked_entry(arrival: StoredArrival, entry_id: UUID, now: datetime) -> Ne
         "protection": Protection.NONE.value,
         "checks": [asdict(check)],
         "findings": ["check-failed"],
-        **_scan_report(ScanResult(ScanVerdict.NONE)),
+        **_scan_report(ScanResult(ScanVerdict.UNSCANNABLE)),
     }
     return _blank(arrival, entry_id, now, verification, "unscanned")
 
@@ -74,7 +74,9 @@ def _scan_report(scanned: ScanResult) -> dict[str, str]:
 def _quarantine(inspection: Inspection, scanned: ScanResult) -> str | None:
     if scanned.verdict is ScanVerdict.INFECTED:
         return "malware"
-    return "integrity" if _seal_failed(inspection) else None
+    if _seal_failed(inspection):
+        return "integrity"
+    return "unscanned" if scanned.verdict is ScanVerdict.UNSCANNABLE else None
 
 
 def _mailbox(arrival: StoredArrival) -> Address | None:

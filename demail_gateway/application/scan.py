@@ -1,13 +1,16 @@
-"""Malware in what clients send: found before anything is stored or leaves (SND-18; TR 01201-3.1 step 8, §3.1.3.1)."""
+"""Malware in what clients send: found before anything is stored or leaves (SND-18; TR 01201-3.1 step 8, §3.1.3.1).
+
+What cannot be looked at to its end never passes as clean; it is refused (SND-74 asks for no more than that it waits).
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from demail_gateway.application.ports.scanning import Scan, Scanner, ScanVerdict
+from demail_gateway.application.ports.scanning import Scanner, ScanResult, ScanVerdict
 from demail_gateway.application.submission import Inline, Submission
-from demail_gateway.core.draft_content import malware_found
-from demail_gateway.core.errors import RuleViolation
+from demail_gateway.core.draft_content import malware_found, not_scannable
+from demail_gateway.core.errors import RuleViolation, Violation
 
 
 class ScanOutbound:
@@ -16,23 +19,24 @@ class ScanOutbound:
     def __init__(self, scanner: Scanner) -> None:
         self._scanner = scanner
 
-    async def submission(self, submission: Submission) -> tuple[str, ...]:
-        """JSON pointers of the parts in which malware was found. Uploads were looked at when they came."""
-        return tuple([pointer for pointer, octets in _parts(submission) if await self._infected(octets)])
+    async def submission(self, submission: Submission) -> tuple[Violation, ...]:
+        """What is wrong with its parts. Uploads were looked at when they came."""
+        found = [await self._violation(pointer, octets) for pointer, octets in _parts(submission)]
+        return tuple(violation for violation in found if violation is not None)
 
     async def upload(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same chunks, looked at as they pass. Raises RuleViolation (SND-18) instead of ending."""
+        """The same chunks, looked at as they pass. Raises RuleViolation (SND-18, SND-74) instead of ending."""
         scan = self._scanner.file()
         async for chunk in chunks:
             await scan.feed(chunk)
             yield chunk
-        if await _found(scan):
-            raise RuleViolation([malware_found("")])
+        if (violation := _judged("", await scan.end())) is not None:
+            raise RuleViolation([violation])
 
-    async def _infected(self, octets: bytes) -> bool:
+    async def _violation(self, pointer: str, octets: bytes) -> Violation | None:
         scan = self._scanner.file()
         await scan.feed(octets)
-        return await _found(scan)
+        return _judged(pointer, await scan.end())
 
 
 def _parts(submission: Submission) -> Iterator[tuple[str, bytes]]:
@@ -46,5 +50,7 @@ def _parts(submission: Submission) -> Iterator[tuple[str, bytes]]:
             yield f"/attachments/{index}", attachment.octets
 
 
-async def _found(scan: Scan) -> bool:
-    return (await scan.end()).verdict is ScanVerdict.INFECTED
+def _judged(pointer: str, scanned: ScanResult) -> Violation | None:
+    if scanned.verdict is ScanVerdict.INFECTED:
+        return malware_found(pointer)
+    return not_scannable(pointer) if scanned.verdict is ScanVerdict.UNSCANNABLE else None

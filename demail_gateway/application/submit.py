@@ -111,9 +111,9 @@ class Submit:
     async def forecast(self, scope: TenantScope, submission: Submission) -> Forecast:
         """What `__call__` would do, by the same checks, without any effect. Raises as it does."""
         now = self._clock()
-        malware = await self._scan.submission(submission)
+        scanned = await self._scan.submission(submission)
         context, situation = await self.situations.read(scope, submission.draft.sender, now)
-        prepared = await self._prepared(scope, submission, malware, context, situation)
+        prepared = await self._prepared(scope, submission, scanned, context, situation)
         message = self._new_message(scope, prepared, submission, now)
         size_bytes = await asyncio.to_thread(transmitted_bytes, message, context.account_holder)
         return Forecast(prepared.plan, context, size_bytes)
@@ -134,8 +134,8 @@ class Submit:
         render: Callable[[MessageView], StoredAnswer],
     ) -> Answer:
         now = self._clock()
-        malware = await self._scan.submission(submission)
-        prepared = await self._examined(scope, submission, malware, now)
+        scanned = await self._scan.submission(submission)
+        prepared = await self._examined(scope, submission, scanned, now)
         for _ in range(TRIES):
             message = self._new_message(scope, prepared, submission, now)
             stored = render(first_view(message))
@@ -147,33 +147,33 @@ class Submit:
             if accepted.result is not AcceptResult.STALE:
                 return first_answer(accepted)
             known = await self.situations.read(scope, submission.draft.sender, now)
-            prepared = await self._prepared(scope, submission, malware, *known)
+            prepared = await self._prepared(scope, submission, scanned, *known)
         raise Conflict("state-changed")
 
     async def _examined(
-        self, scope: TenantScope, submission: Submission, malware: Sequence[str], now: datetime
+        self, scope: TenantScope, submission: Submission, scanned: Sequence[Violation], now: datetime
     ) -> _Prepared:
         """Examined with what is remembered of the sender, and refused only with what was just read."""
         known = self.situations.remembered(scope, submission.draft.sender)
         if known is not None:
             try:
-                return await self._prepared(scope, submission, malware, *known)
+                return await self._prepared(scope, submission, scanned, *known)
             except RuleViolation:
                 pass  # perhaps permitted meanwhile
         known = await self.situations.read(scope, submission.draft.sender, now)
-        return await self._prepared(scope, submission, malware, *known)
+        return await self._prepared(scope, submission, scanned, *known)
 
     async def _prepared(
         self,
         scope: TenantScope,
         submission: Submission,
-        malware: Sequence[str],
+        scanned: Sequence[Violation],
         context: SenderContext,
         situation: SenderSituation,
     ) -> _Prepared:
         uploads = await self._uploads(scope, submission)
         facts = tuple(facts_of(attachment, uploads) for attachment in submission.attachments)
-        plan = examine(replace(submission.draft, attachments=facts), situation, malware)
+        plan = examine(replace(submission.draft, attachments=facts), situation, scanned)
         if context.account_id is None or context.connection_id is None:
             raise RuleViolation([_no_account()])
         attachments = tuple(new_attachment(n, a, uploads) for n, a in enumerate(submission.attachments, 1))

@@ -46,17 +46,16 @@ __all__ = [
 ]
 
 
-def examine(draft: DraftInput, situation: SenderSituation, malware: Sequence[str] = ()) -> Plan:
+def examine(draft: DraftInput, situation: SenderSituation, scanned: Sequence[Violation] = ()) -> Plan:
     """What will be sent, copy by copy, if the draft breaks no rule.
 
-    `malware`: JSON pointers of the parts in which a scanner found some (SND-18). Not checked here: certificates for
+    `scanned`: what a scanner found wrong with its parts (SND-18, SND-74). Not checked here: certificates for
     encryption, existence of uploads.
 
     Raises:
         RuleViolation: with every broken rule, in the order SND-23, SND-21, SND-10, SND-11, SND-24, then by number.
     """
-    found = [*_violations(draft, situation), *map(draft_content.malware_found, malware)]
-    violations = sorted(found, key=_order)
+    violations = sorted((*_violations(draft, situation), *scanned), key=_order)
     if violations:
         raise RuleViolation(violations)
     return make_plan(draft, draft_rules.requested_options(draft, situation), sign_by_default=situation.sign_by_default)

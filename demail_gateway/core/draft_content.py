@@ -40,6 +40,17 @@ def malware_found(pointer: str) -> Violation:
     )
 
 
+def not_scannable(pointer: str) -> Violation:
+    """SND-74: a scanner could not look at the part at `pointer` to its end."""
+    return Violation(
+        "not-scannable",
+        "SND-74",
+        pointer,
+        "Nicht auf Schadsoftware prüfbar, etwa ein verschlüsseltes oder beschädigtes Archiv; nichts wurde gesendet.",
+        "Cannot be scanned for malware, e.g. an encrypted or damaged archive; nothing was sent.",
+    )
+
+
 def size_violations(draft: DraftInput, limits: Limits) -> Iterator[Violation]:
     """SND-19 and SND-22.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from demail_gateway.core.address import Address, TrustedDomains, is_system_local_part, parse_address
 from demail_gateway.core.checker import Severity, check_submission
-from demail_gateway.core.eicar import message_holds_test_file
+from demail_gateway.core.eicar import Search, search_message
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
 from demail_gateway.core.header import Octets, read_message
 from demail_gateway.core.metadata import Metadata, read_metadata
@@ -184,5 +184,5 @@ _CHECKS: tuple[_Check, ...] = (
     _Check("550 5.7.1 Schritt 25: Abholbestaetigung nicht erlaubt", _is_not_entitled),
     _Check("550 5.7.1 Schritt 25: Abholbestaetigung nur mit Option persoenlich", _is_not_private),
     _Check("550 5.7.1 Schritt 28: Tageskontingent erschoepft", _is_over_quota),
-    _Check("554 5.7.1 Schritt 28: Schadsoftware gefunden", lambda d, _: message_holds_test_file(d.octets)),
+    _Check("554 5.7.1 Schritt 28: Schadsoftware gefunden", lambda d, _: search_message(d.octets) is Search.FOUND),
 )

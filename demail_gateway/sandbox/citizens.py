@@ -11,7 +11,7 @@ import pybase64
 
 from demail_gateway.core.address import Address, is_system_local_part, parse_address
 from demail_gateway.core.completion import ProviderFacts
-from demail_gateway.core.eicar import message_holds_test_file
+from demail_gateway.core.eicar import Search, search_message
 from demail_gateway.core.errors import AddressInvalid, CmsInvalid, DecryptionFailed, MalformedMessage
 from demail_gateway.core.header import Octets, read_message
 from demail_gateway.core.mime import Part, leaves, read_parts
@@ -97,7 +97,7 @@ class Citizens:
             draft = read_draft(composed.draft, str(composed.sender), [str(a) for a in composed.recipients])
         except DraftRefused as refused:
             raise LetterRefused("invalid-message") from refused
-        if letter.scan and message_holds_test_file(draft.octets):
+        if letter.scan and search_message(draft.octets) is Search.FOUND:
             raise LetterRefused("malware-found")
         facts = ProviderFacts(AuthLevel.HIGH, AUTH_MECHANISM, holder_of(composed.sender), self._host_name, now)
         signer = self._signer(letter.tamper, is_authoritative=draft.metadata.authoritative)

@@ -1,4 +1,8 @@
-"""A scanner for `dev`, `demo` and tests: it knows the EICAR test file alone, and says so in every result."""
+"""A scanner for `dev`, `demo` and tests: it knows the EICAR test file alone, and says so in every result.
+
+An archive is kept as it passes, beyond 1 MiB in a temporary file **in clear**: one more reason why it is not for
+production.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,17 @@ import asyncio
 import tempfile
 
 from demail_gateway.application.ports.scanning import Scan, ScanResult, ScanVerdict
-from demail_gateway.core.eicar import ZIP, EicarSearch, file_holds_test_file, message_holds_test_file
+from demail_gateway.core.eicar import ZIP, EicarSearch, Search, search_file, search_message
 from demail_gateway.core.errors import MalformedMessage
 from demail_gateway.core.header import read_message
 
 ENGINE = "eicar-test 1"
 _MEMORY_BYTES = 1024 * 1024
+_VERDICTS = {
+    Search.NOTHING: ScanVerdict.CLEAN,
+    Search.INCOMPLETE: ScanVerdict.UNSCANNABLE,
+    Search.FOUND: ScanVerdict.INFECTED,
+}
 
 
 class EicarScanner:
@@ -25,7 +34,7 @@ class EicarScanner:
 
 
 class _FileScan:
-    """Searches a stream as it passes; an archive is kept beside, beyond 1 MiB in a temporary file."""
+    """Searches a stream as it passes."""
 
     def __init__(self) -> None:
         self._search = EicarSearch()
@@ -44,21 +53,20 @@ class _FileScan:
 
     async def end(self) -> ScanResult:
         if self._archive is None or self._search.found:
-            return _result(self._search.found)
+            return _result(Search.FOUND if self._search.found else Search.NOTHING)
         with self._archive:
-            return _result(await asyncio.to_thread(file_holds_test_file, self._archive))
+            return _result(await asyncio.to_thread(search_file, self._archive))
 
 
-def _in_message(octets: bytes) -> bool:
+def _in_message(octets: bytes) -> Search:
     try:
-        return message_holds_test_file(read_message(octets))
+        return search_message(read_message(octets))
     except MalformedMessage:
         search = EicarSearch()
         search.feed(octets)
-        return search.found
+        return Search.FOUND if search.found else Search.NOTHING
 
 
-def _result(found: bool) -> ScanResult:
-    if found:
-        return ScanResult(ScanVerdict.INFECTED, ENGINE, "Eicar-Test-Signature")
-    return ScanResult(ScanVerdict.CLEAN, ENGINE)
+def _result(found: Search) -> ScanResult:
+    signature = "Eicar-Test-Signature" if found is Search.FOUND else None
+    return ScanResult(_VERDICTS[found], ENGINE, signature)

@@ -16,7 +16,7 @@ from demail_gateway.application.inspect import Tools
 from demail_gateway.application.inspect_content import ContentSigners
 from demail_gateway.application.ports.arrivals import NewEvidence, NewInbound, SentCopyRecord, StoredArrival
 from demail_gateway.application.ports.connections import Connection
-from demail_gateway.application.ports.scanning import Scanner
+from demail_gateway.application.ports.scanning import Scanner, ScanResult, ScanVerdict
 from demail_gateway.application.ports.submissions import NewRecipient
 from demail_gateway.application.ports.work import Lease, WorkKind
 from demail_gateway.application.receive import Receive, ReceivePolicy
@@ -49,6 +49,12 @@ from tests.core.proofs import (
 from tests.core.vector_trust import VECTORS, VectorJudge
 
 NO_SCANNER = NoScanner()
+
+
+class _Unable(NoScanner):
+    async def message(self, octets: bytes) -> ScanResult:
+        return ScanResult(ScanVerdict.UNSCANNABLE)
+
 
 TENANT, MESSAGE, RECIPIENT, CONNECTION = UUID(int=1), UUID(int=50), UUID(int=51), UUID(int=2)
 BOX = str(SENDER)
@@ -377,6 +383,14 @@ async def test_message_with_malware_is_put_into_quarantine_with_what_was_found_b
     assert bench.entry.quarantine == "malware", "though the seal is broken, too"
     report = bench.entry.verification
     assert (report["scan"], report["scanner"], report["malware"]) == ("infected", ENGINE, "Eicar-Test-Signature")
+
+
+async def test_message_that_cannot_be_scanned_is_put_into_quarantine_as_such() -> None:
+    bench = Bench(NORMAL, scanner=_Unable())
+    await bench.run()
+    assert bench.entry.quarantine == "unscanned"
+    assert bench.entry.verification["scan"] == "unscannable"
+    assert bench.entry.verification["outcome"] == "passed"
 
 
 async def test_clean_message_says_which_scanner_looked_at_it() -> None:

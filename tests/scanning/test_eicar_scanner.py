@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import random
 import zipfile
 
 import pytest
@@ -11,21 +12,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demail_gateway.application.ports.scanning import ScanResult, ScanVerdict
-from demail_gateway.core.eicar import EICAR
+from demail_gateway.core.eicar import EICAR, ZIP
 from demail_gateway.scanning.eicar_scanner import ENGINE, EicarScanner
 from demail_gateway.scanning.no_scanner import NoScanner
 
 SCANNER = EicarScanner()
 INFECTED = ScanResult(ScanVerdict.INFECTED, ENGINE, "Eicar-Test-Signature")
 CLEAN = ScanResult(ScanVerdict.CLEAN, ENGINE)
+UNSCANNABLE = ScanResult(ScanVerdict.UNSCANNABLE, ENGINE)
 
 
-def zipped(octets: bytes, name: str = "datei") -> bytes:
+def zipped(octets: bytes, name: str = "datei", method: int = zipfile.ZIP_DEFLATED) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", method) as archive:
         archive.writestr("leer.txt", b"")
         archive.writestr(name, octets)
     return file.getvalue()
+
+
+def encrypted(archive: bytes) -> bytes:
+    """The archive with the flag "encrypted" of its members set, in both of their headers."""
+    octets = bytearray(archive)
+    for sign, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = octets.find(sign)
+        while at >= 0:
+            octets[at + offset] |= 1
+            at = octets.find(sign, at + 1)
+    return bytes(octets)
+
+
+ENCRYPTED = encrypted(zipped(b"geheim"))
 
 
 async def scanned(octets: bytes, size: int = 1000) -> ScanResult:
@@ -46,10 +62,36 @@ async def test_the_test_file_is_found(octets: bytes) -> None:
 
 @pytest.mark.parametrize(
     "octets",
-    [b"", b"PK", b"PK\x03\x04 no archive", EICAR[:-1], zipped(EICAR[1:]), zipped(EICAR)[:-30], EICAR[::-1]],
+    [b"", b"PK", EICAR[:-1], zipped(EICAR[1:]), zipped(zipped(b"harmlos")), EICAR[::-1]],
 )
 async def test_what_is_not_the_test_file_is_clean(octets: bytes) -> None:
     assert await scanned(octets) == CLEAN
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"PK\x03\x04 no archive",
+        zipped(EICAR)[:-30],
+        zipped(zipped(zipped(EICAR))),
+        zipped(bytes(70_000_000)),
+        ENCRYPTED,
+    ],
+    ids=["no archive", "cut off", "too deep", "too large", "encrypted"],
+)
+async def test_what_cannot_be_searched_to_its_end_is_not_said_to_be_clean(octets: bytes) -> None:
+    assert await scanned(octets, 100_000) == UNSCANNABLE
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+async def test_archives_changed_at_random_are_no_fault(method: int) -> None:
+    chance = random.Random(7)
+    whole = zipped(b"Bescheid " * 50, method=method)
+    for _ in range(300):
+        changed = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            changed[chance.randrange(4, len(changed))] = chance.randrange(256)
+        assert (await scanned(bytes(changed))).verdict in (ScanVerdict.CLEAN, ScanVerdict.UNSCANNABLE)
 
 
 @given(size=st.integers(1, 200), before=st.binary(max_size=100))

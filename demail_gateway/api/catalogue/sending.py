@@ -85,6 +85,14 @@ SENDING: dict[str, Entry] = {
         "Malware was found in the message.",
         rule="SND-18",
     ),
+    "not-scannable": Entry(
+        422,
+        "Nicht auf Schadsoftware prüfbar",
+        "Cannot be scanned for malware",
+        "Ein Teil der Nachricht kann nicht auf Schadsoftware geprüft werden, etwa ein verschlüsseltes Archiv.",
+        "A part of the message cannot be scanned for malware, e.g. an encrypted archive.",
+        rule="SND-74",
+    ),
     "too-large": Entry(
         413,
         "Zu groß",

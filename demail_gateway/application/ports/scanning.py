@@ -10,6 +10,8 @@ from typing import Protocol
 class ScanVerdict(StrEnum):
     CLEAN = "clean"
     INFECTED = "infected"
+    UNSCANNABLE = "unscannable"
+    """It could not be looked at to its end: encrypted, damaged, beyond the scanner's limits (SND-74)."""
     NONE = "none"
     """No scanner is configured: nothing was looked at."""
 
