@@ -71,7 +71,7 @@ async def test_what_is_not_the_test_file_is_clean(octets: bytes) -> None:
 @pytest.mark.parametrize(
     "octets",
     [
-        b"PK\x03\x04 no archive",
+        ZIP + b" no archive",
         zipped(EICAR)[:-30],
         zipped(zipped(zipped(EICAR))),
         zipped(bytes(70_000_000)),
