@@ -20,6 +20,7 @@ class Remembered(Generic[K, V]):
         self._fetch = fetch
         self._keep_s = keep_s
         self._known: dict[K, tuple[float, V]] = {}
+        self._generation = 0
         self._locks: dict[K, asyncio.Lock] = {}
 
     async def __call__(self, key: K) -> V:
@@ -27,10 +28,14 @@ class Remembered(Generic[K, V]):
             now = asyncio.get_running_loop().time()
             if key in self._known and now < self._known[key][0]:
                 return self._known[key][1]
+            generation = self._generation
             value = await self._fetch(key)
-            self._known[key] = (now + self._keep_s, value)
+            if generation == self._generation:
+                self._known[key] = (now + self._keep_s, value)
             return value
 
     def forget(self, key: K) -> None:
-        """The next who asks for the key gets a fresh value."""
+        """Who asks for the key from now on gets a value that was fetched from now on."""
+        # also for a fetch that began before and ends later: its value may be older than what made us forget
+        self._generation += 1
         self._known.pop(key, None)
