@@ -14,7 +14,7 @@ from demail_gateway.core.dates import german_time
 from demail_gateway.core.entity import PartSource, build_entity
 from demail_gateway.core.errors import ComposeFailed
 from demail_gateway.core.header import Header, HeaderField, Octets
-from demail_gateway.core.metadata import Metadata, read_metadata
+from demail_gateway.core.metadata import Metadata, TransportState, read_metadata
 from demail_gateway.core.primitives import DigestSigner, XmlSignatures
 from demail_gateway.core.provider_message import Issuer, ProviderMessage, Stamp, write_provider_message
 from demail_gateway.core.vocabulary import SYSTEM_LOCAL_PARTS, ConfirmationKind, MessageType
@@ -31,6 +31,15 @@ TITLES: dict[ConfirmationKind, str] = {
     ConfirmationKind.MALWARE: "Schadsoftware-Bestätigung",
 }
 """Names of the confirmations in subjects and texts."""
+
+NOT_TOLD: dict[ConfirmationKind, frozenset[TransportState]] = {
+    ConfirmationKind.DISPATCH: frozenset({TransportState.WEITERLEITUNG, TransportState.NACHSENDUNG}),
+    ConfirmationKind.RECEIPT: frozenset({TransportState.WEITERLEITUNG}),
+    ConfirmationKind.RETRIEVE: frozenset({TransportState.WEITERLEITUNG}),
+    ConfirmationKind.MALWARE: frozenset(),
+}
+"""Of which messages a kind is not issued: the sender is told once that his own message went out, and of a Nachsendung
+that it reached the final mailbox (TR 01201-3.1 steps 36, 67, function 1)."""
 
 METADATA_FIELDS: tuple[str, ...] = (
     "x-de-mail-confirmation-of-dispatch",
@@ -80,10 +89,12 @@ def build_confirmation(
     `delivery_time` is given for an Abholbestätigung alone (CO-10).
 
     Raises:
-        ComposeFailed: the original carries no readable sender or no integrity field, or `recipient` or
-            `delivery_time` do not fit the kind.
+        ComposeFailed: the original carries no readable sender or no integrity field, it came by a way of which this
+            kind is not told (`NOT_TOLD`), or `recipient` or `delivery_time` do not fit the kind.
     """
     metadata = read_metadata(original.header)
+    if metadata.transport in NOT_TOLD[kind]:
+        raise ComposeFailed("no such confirmation of a forwarded or re-sent message")
     if metadata.integrity is None or (recipient is None) is not (kind is ConfirmationKind.DISPATCH):
         raise ComposeFailed("no such confirmation of this message")
     if (delivery_time is None) is (kind is ConfirmationKind.RETRIEVE):

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from demail_gateway.core.address import Address
+from demail_gateway.core.address import Address, is_system_local_part
 from demail_gateway.core.confirmation import confirmation_addressee, system_address
 from demail_gateway.core.confirmation_xml import write_notification
 from demail_gateway.core.dates import german_time
 from demail_gateway.core.entity import PartSource, build_entity
+from demail_gateway.core.errors import ComposeFailed
 from demail_gateway.core.header import Header, Octets
 from demail_gateway.core.metadata import read_metadata
 from demail_gateway.core.provider_message import Issuer, ProviderMessage, Stamp, write_provider_message
@@ -47,7 +48,8 @@ def build_notification(
     `also_to` (step 69: the recipient too). `recipient` is named behind `text`, so that the failed one can be found.
 
     Raises:
-        ComposeFailed: the original carries no readable addressee.
+        ComposeFailed: the original carries no readable addressee, its sender is a system address (step 45: two
+            providers would notify each other for ever), or `text` is empty.
     """
     return _build(
         MessageType.NOTIFICATION, kind, system_address("notification", issuer), original, issuer, stamp, recipient,
@@ -91,6 +93,10 @@ def _build(
     also_to: Sequence[Address],
 ) -> bytes:
     metadata = read_metadata(original.header)
+    if metadata.sender is not None and is_system_local_part(metadata.sender.local):
+        raise ComposeFailed("no notification about a message of a system address")
+    if not text.strip():
+        raise ComposeFailed("a notification without text")
     rows = (
         *((("Empfänger", str(recipient)),) if recipient is not None else ()),
         ("Betreff", metadata.subject or ""),

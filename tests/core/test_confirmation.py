@@ -19,6 +19,7 @@ from demail_gateway.core.header import Octets, read_message
 from demail_gateway.core.metadata import read_metadata
 from demail_gateway.core.vocabulary import ConfirmationKind, MessageType
 from tests.core.proofs import AT, ERIKA, ORIGINAL, ORIGINAL_OCTETS, SENDER, SENT, SIGNATURES, sealed, unsealed
+from tests.core.vector_trust import VECTORS
 
 KINDS = list(ConfirmationKind)
 
@@ -174,3 +175,19 @@ def test_a_malware_confirmation_says_what_was_requested_and_that_nobody_read_it(
 def test_what_fits_no_kind_is_not_made(kind: ConfirmationKind, changes: dict[str, Any]) -> None:
     with pytest.raises(ComposeFailed):
         unsealed(kind, **changes)
+
+
+@pytest.mark.clause("TR 01201-3.1 steps 36, 67", "TR 01201-3.1 function 1")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", ["weiterleitung", "nachsendung"])
+def test_a_forwarded_or_re_sent_message_is_confirmed_only_where_the_guideline_says_so(
+    kind: ConfirmationKind, way: str
+) -> None:
+    """Of a Nachsendung the final provider confirms receipt and retrieval; malware is always told."""
+    original = read_message((VECTORS / "messages" / f"{way}.eml").read_bytes())
+    is_told = kind is ConfirmationKind.MALWARE or (way == "nachsendung" and kind is not ConfirmationKind.DISPATCH)
+    if is_told:
+        assert unsealed(kind, original)
+        return
+    with pytest.raises(ComposeFailed, match="forwarded or re-sent"):
+        unsealed(kind, original)

@@ -107,6 +107,23 @@ def test_a_message_without_readable_sender_has_nobody_to_notify() -> None:
         )
 
 
+@pytest.mark.clause("TR 01201-3.1 step 45")
+def test_no_notification_is_made_about_a_message_of_a_system_address() -> None:
+    """Two providers would notify each other for ever."""
+    proof = read_message((VECTORS / "messages" / "b-receipt.eml").read_bytes())
+    with pytest.raises(ComposeFailed, match="system address"):
+        build_notification(
+            NotificationType.OTHER, proof, issuer=PROVIDER_B, stamp=STAMP, recipient=None, text="x", pdf=pdf
+        )
+    with pytest.raises(ComposeFailed, match="system address"):
+        build_malware_notification(proof, issuer=PROVIDER_B, stamp=STAMP, recipient=ERIKA, pdf=pdf)
+
+
+def test_a_notification_says_something() -> None:
+    with pytest.raises(ComposeFailed, match="without text"):
+        notice(NotificationType.OTHER, " \n")
+
+
 # --- as understood ---------------------------------------------------------------------------------------------------
 
 
@@ -157,7 +174,7 @@ def test_an_invalid_format_of_the_draft_rejects_it() -> None:
         ("Die Prüfsumme weicht ab: Prüfsumme abweichend.", Effect.INTEGRITY_FAILED, None),
         ("Es wurde Schadsoftware gefunden.", Effect.INFECTED, None),
         ("Ihr Speicherplatz wird knapp.", Effect.UNCLEAR, None),
-        ("", Effect.UNCLEAR, None),
+        ("?", Effect.UNCLEAR, None),
     ],
 )  # fmt: skip
 def test_the_text_of_an_other_decides_or_a_person_must_read_it(
