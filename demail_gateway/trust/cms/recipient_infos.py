@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from demail_gateway.core.errors import CertificateMalformed, ComposeFailed
 from demail_gateway.core.primitives import HashName
-from demail_gateway.core.purposes import Purpose, usage_findings
+from demail_gateway.core.purposes import KEY_USAGE, Purpose, usage_findings
 from demail_gateway.trust.certificates import public_key_of, read_certificate
 from demail_gateway.trust.cms.algorithms import (
     DER_NULL,
@@ -45,22 +45,36 @@ def recipient_info(
     """DER RecipientInfo of one certificate: key transport for RSA, key agreement for EC.
 
     Raises:
-        ComposeFailed: the certificate cannot be read, its key (IN-12, IN-14) or what it leads to is not permitted, or
-            it is not for encryption of mail (RFC 8550 §4.4).
+        ComposeFailed: as `recipient_key`.
+    """
+    key, name = recipient_key(certificate_der, transport, policy, at)
+    if isinstance(key, rsa.RSAPublicKey):
+        return _key_transport(key, name, content_key, transport)
+    return _key_agreement(key, name, content_key)
+
+
+def recipient_key(
+    certificate_der: bytes, transport: RsaTransport, policy: Policy, at: datetime
+) -> tuple[PublicKey, bytes]:
+    """The key to encrypt with, and the DER IssuerAndSerialNumber that names it.
+
+    Raises:
+        ComposeFailed: with the code of what forbids it: the certificate cannot be read, its key (IN-12, IN-14) or what
+            it leads to is not permitted, or it is not for encryption of mail (RFC 8550 §4.4).
     """
     try:
         facts, key = read_certificate(certificate_der), public_key_of(certificate_der)
         name = tlv(SEQUENCE, *issuer_and_serial(certificate_der))
     except (CertificateMalformed, DerError) as error:
-        raise ComposeFailed("certificate of a recipient cannot be read") from error
-    if key is None or not is_permitted(key) or usage_findings(facts, Purpose.SMIME_ENCRYPTION):
-        raise ComposeFailed("certificate of a recipient does not allow encryption")
+        raise ComposeFailed(CertificateMalformed.code) from error
+    if key is None or not is_permitted(key):
+        raise ComposeFailed("key-not-permitted")
+    if usage_findings(facts, Purpose.SMIME_ENCRYPTION):
+        raise ComposeFailed(KEY_USAGE)
     against = policy.findings(_mechanisms(key, transport), at)
     if against:
         raise ComposeFailed(against[0].code)
-    if isinstance(key, rsa.RSAPublicKey):
-        return _key_transport(key, name, content_key, transport)
-    return _key_agreement(key, name, content_key)
+    return key, name
 
 
 def _mechanisms(key: PublicKey, transport: RsaTransport) -> tuple[Mechanism, ...]:

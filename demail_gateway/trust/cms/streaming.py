@@ -7,12 +7,10 @@ plaintext would lie on a disk besides.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import BinaryIO, TypeVar
 
 from demail_gateway.core.errors import CertificateMalformed, CmsInvalid
-from demail_gateway.core.primitives import HashName
-from demail_gateway.trust.cms.algorithms import DATA, SIGNED_DATA, read_hash
+from demail_gateway.trust.cms.algorithms import DATA, SIGNED_DATA
 from demail_gateway.trust.cms.ber_reader import BerReader, Mark
 from demail_gateway.trust.cms.decryption import (
     EncryptionFacts,
@@ -30,7 +28,6 @@ from demail_gateway.trust.cms.der import (
     SEQUENCE,
     SET,
     DerError,
-    Element,
     Fields,
     parse,
     tlv,
@@ -38,7 +35,7 @@ from demail_gateway.trust.cms.der import (
 from demail_gateway.trust.cms.digests import Digests
 from demail_gateway.trust.cms.recipients import RecipientNames
 from demail_gateway.trust.cms.signer_infos import Content
-from demail_gateway.trust.cms.verification import CmsSignature, verify_signers
+from demail_gateway.trust.cms.verification import CmsSignature, read_announced, verify_signers
 from demail_gateway.trust.keys import PrivateKey
 
 T = TypeVar("T")
@@ -78,7 +75,7 @@ def _verify(reader: BerReader, sink: BinaryIO, more: Sequence[bytes]) -> CmsSign
     if _enter_content_info(reader) != SIGNED_DATA:
         raise CmsInvalid("not signed data")
     reader.element()
-    names = _announced(reader.element())
+    names = read_announced(reader.element())
     reader.enter(SEQUENCE)
     if reader.element().raw != DATA:
         raise CmsInvalid("content type is not the expected one")
@@ -92,7 +89,7 @@ def _verify(reader: BerReader, sink: BinaryIO, more: Sequence[bytes]) -> CmsSign
     reader.leave()
     reader.leave()
     try:
-        signature = verify_signers(_rest(reader), Content(DATA, digests), more)
+        signature = verify_signers(_rest(reader), names, Content(DATA, digests), more)
     except CertificateMalformed as error:
         raise CmsInvalid("certificate cannot be read") from error
     reader.reset(mark)
@@ -151,17 +148,6 @@ def _rest(reader: BerReader) -> Fields:
         reader.leave()
     reader.finish()
     return Fields(parse(tlv(SEQUENCE, *left)))
-
-
-def _announced(element: Element) -> set[HashName]:
-    """Hashes of the digestAlgorithms; unknown ones are passed over here and refused in a SignerInfo."""
-    names = set()
-    if element.tag != SET:
-        raise DerError("unexpected tag")
-    for child in element.children():
-        with suppress(DerError):
-            names.add(read_hash(child))
-    return names
 
 
 def _discard(piece: bytes) -> int:

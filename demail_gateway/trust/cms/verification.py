@@ -6,12 +6,14 @@ Whether the certificates are valid is not decided here; a Judge does that for `C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from demail_gateway.core.errors import CertificateMalformed, CmsInvalid
-from demail_gateway.trust.cms.algorithms import DATA, SIGNED_DATA
+from demail_gateway.core.primitives import HashName
+from demail_gateway.trust.cms.algorithms import DATA, SIGNED_DATA, read_hash
 from demail_gateway.trust.cms.content_info import read_cms
 from demail_gateway.trust.cms.der import (
     CONTEXT_CONSTRUCTED,
@@ -20,6 +22,7 @@ from demail_gateway.trust.cms.der import (
     OID,
     SEQUENCE,
     SET,
+    DerError,
     Element,
     Fields,
 )
@@ -54,7 +57,7 @@ def verify_detached(
             or certificate does not hold.
     """
     digests = Digests.of(content)
-    return _read(der, lambda fields: _verify_detached(fields, digests, certificates))
+    return _read(der, lambda fields, names: _verify_detached(fields, names, digests, certificates))
 
 
 def verify_enveloping(
@@ -65,7 +68,7 @@ def verify_enveloping(
     Raises:
         CmsInvalid
     """
-    return _read(der, lambda fields: _verify_enveloping(fields, content_type, certificates))
+    return _read(der, lambda fields, names: _verify_enveloping(fields, names, content_type, certificates))
 
 
 def read_certs_only(der: bytes) -> tuple[bytes, ...]:
@@ -74,30 +77,46 @@ def read_certs_only(der: bytes) -> tuple[bytes, ...]:
     Raises:
         CmsInvalid
     """
-    return _read(der, _certs_only)
+    return _read(der, lambda fields, _: _certs_only(fields))
 
 
-def verify_signers(rest: Fields, content: Content, more: Sequence[bytes]) -> CmsSignature:
-    """Certificates and SignerInfos, what follows the content of a SignedData. Raises CmsInvalid, DerError."""
+def read_announced(element: Element) -> frozenset[HashName]:
+    """Hashes of the digestAlgorithms, as far as they are known. Raises DerError."""
+    if element.tag != SET:
+        raise DerError("unexpected tag")
+    names = set()
+    for child in element.children():
+        with suppress(DerError):
+            names.add(read_hash(child))
+    return frozenset(names)
+
+
+def verify_signers(rest: Fields, announced: Set[HashName], content: Content, more: Sequence[bytes]) -> CmsSignature:
+    """Certificates and SignerInfos, what follows the content of a SignedData. Raises CmsInvalid, DerError.
+
+    A signer's hash must be among the `announced` (RFC 5652 §5.1 permits that), or a stream could not be verified.
+    """
     certificates = _certificates(rest)
     infos = rest.take(SET).children()
     rest.done()
     if not 0 < len(infos) <= MAX_SIGNERS:
         raise CmsInvalid("no signer, or too many")
     read = [read_signer_info(info) for info in infos]
-    content.digests.compute({info.digest_name for info in read})
+    names = {info.digest_name for info in read}
+    if not names <= announced:
+        raise CmsInvalid("hash is not announced")
+    content.digests.compute(names)
     known = (*certificates, *more)
     return CmsSignature(tuple(verified_signer(info, content, known) for info in read), certificates)
 
 
-def _read(der: bytes, read: Callable[[Fields], T]) -> T:
+def _read(der: bytes, read: Callable[[Fields, Set[HashName]], T]) -> T:
     def signed(content_type: bytes, element: Element) -> T:
         if content_type != SIGNED_DATA:
             raise CmsInvalid("not signed data")
         fields = Fields(element)
         fields.take(INTEGER)
-        fields.take(SET)
-        return read(fields)
+        return read(fields, read_announced(fields.take(SET)))
 
     try:
         return read_cms(der, signed)
@@ -105,17 +124,19 @@ def _read(der: bytes, read: Callable[[Fields], T]) -> T:
         raise CmsInvalid("certificate cannot be read") from error
 
 
-def _verify_detached(fields: Fields, digests: Digests, more: Sequence[bytes]) -> CmsSignature:
+def _verify_detached(fields: Fields, names: Set[HashName], digests: Digests, more: Sequence[bytes]) -> CmsSignature:
     if _content(fields, DATA) is not None:
         raise CmsInvalid("content is in the wrong place")
-    return verify_signers(fields, Content(DATA, digests), more)
+    return verify_signers(fields, names, Content(DATA, digests), more)
 
 
-def _verify_enveloping(fields: Fields, content_type: bytes, more: Sequence[bytes]) -> tuple[CmsSignature, bytes]:
+def _verify_enveloping(
+    fields: Fields, names: Set[HashName], content_type: bytes, more: Sequence[bytes]
+) -> tuple[CmsSignature, bytes]:
     content = _content(fields, content_type)
     if content is None:
         raise CmsInvalid("content is in the wrong place")
-    return verify_signers(fields, Content(content_type, Digests.of(content)), more), content
+    return verify_signers(fields, names, Content(content_type, Digests.of(content)), more), content
 
 
 def _certs_only(fields: Fields) -> tuple[bytes, ...]:
