@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from demail_gateway.core.header import read_header
+from demail_gateway.core.checker import check_message
+from demail_gateway.core.header import read_header, read_message
+from demail_gateway.core.integrity import check_integrity
+from demail_gateway.core.matrix import MATRIX
 from demail_gateway.core.metadata import Metadata, TransportState, read_metadata
 from demail_gateway.core.vocabulary import AuthLevel, MessageClass, MessageType, NotificationType
+from tests.core.vector_trust import VECTORS, VERIFICATION_TIME, VectorJudge, VectorVerifier
 
 
 def metadata(*lines: str) -> Metadata:
@@ -156,3 +160,33 @@ def test_several_from_mailboxes_are_none() -> None:
 def test_unreadable_sender_and_level_are_none() -> None:
     found = metadata("x-de-mail-sender: <a@b.example>", "x-de-mail-auth-level: hoch")
     assert (found.sender, found.auth_level) == (None, None)
+
+
+def vector(name: str) -> bytes:
+    return (VECTORS / "messages" / f"{name}.eml").read_bytes()
+
+
+FIELDS_OF_VECTORS = [
+    (name, row.header)
+    for name in ("rsa-sha256", "folded", "m-unknown-recipient", "b-retrieve")
+    for row in MATRIX
+    if read_message(vector(name)).header.first(row.header)
+]
+
+
+@pytest.mark.clause("TR 01201-3.4 §3.1.1 duplicates", "TR 01201-3.4 §3.1 case")
+@pytest.mark.parametrize(("file", "name"), FIELDS_OF_VECTORS)
+def test_a_second_field_below_changes_nothing_but_is_told(file: str, name: str) -> None:
+    octets = vector(file)
+    header = read_message(octets).header
+    doubled = read_message(octets.replace(b"\r\n\r\n", f"\r\n{name.upper()}: yes\r\n\r\n".encode(), 1))
+    assert read_metadata(doubled.header) == read_metadata(header)
+    told = {(item.code, item.header) for item in check_message(doubled)} - {
+        (item.code, item.header) for item in check_message(octets)
+    }
+    assert told == {("duplicate-header", name)}
+    results = [
+        check_integrity(each, verifier=VectorVerifier(), judge=VectorJudge(), at=VERIFICATION_TIME)
+        for each in (octets, doubled.data)
+    ]
+    assert results[0].code == results[1].code == "ok"
