@@ -33,16 +33,14 @@ class Metadate:
     value: str = field(repr=False)
     original_header: str | None = field(repr=False)
     """The field as received, folding kept; None if the element is missing."""
+    lower: str = field(init=False, compare=False, repr=False)
+    """Name in lower case, as fields are looked up by."""
     header_field: HeaderField | None = field(init=False, compare=False, repr=False)
     """The octets of the field rebuilt (CO-11); None if the text is unusable for the proof."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lower", self.name.strip().lower())
         object.__setattr__(self, "header_field", self._rebuilt())
-
-    @property
-    def lower(self) -> str:
-        """Name in lower case, as fields are looked up by."""
-        return self.name.strip().lower()
 
     def _rebuilt(self) -> HeaderField | None:
         if self.original_header is None:
