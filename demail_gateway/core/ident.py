@@ -8,6 +8,7 @@ them. Decided here:
   audience's, or the ordering user's in ``cc``. Anywhere else (after a Nachsendung, or octets sent on by somebody) the
   step is undecided: an identity must not pass for another receiver.
 - Limits of validity, which SAML knows and the guideline does not use, are obeyed; five minutes are granted to clocks.
+  One that is there and cannot be read fails step 6: it must not count as none.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from demail_gateway.core.embedded_xml import PDF_DIFFERS, contradicts
 from demail_gateway.core.errors import CertificateMalformed, MalformedMessage, XmlRefused, XmlSignatureInvalid
 from demail_gateway.core.findings import Severity
 from demail_gateway.core.header import Header, Octets
-from demail_gateway.core.ident_xml import ASSERTION, SHAPE_ERRORS, IdentAssertion, IdentCard, read_assertion
+from demail_gateway.core.ident_xml import (
+    ASSERTION,
+    SHAPE_ERRORS,
+    VALIDATION_TIME_UNREADABLE,
+    IdentAssertion,
+    IdentCard,
+    read_assertion,
+)
 from demail_gateway.core.integrity import check_integrity
 from demail_gateway.core.issuer_check import SYSTEM_SENDER, issuer_findings
 from demail_gateway.core.metadata import Metadata, message_type_of, read_metadata
@@ -244,16 +252,21 @@ def _times(s: _Situation) -> _Result:
     assertion = s.ident.assertion
     if assertion is None:
         return _UNREADABLE
-    issued_at = assertion.issued_at
     if assertion.not_on_or_after is not None and s.at - CLOCK_TOLERANCE >= assertion.not_on_or_after:
         return Outcome.FAILED, ("assertion-expired",)
+    if not _is_plausible(assertion, s.at + CLOCK_TOLERANCE):
+        return Outcome.FAILED, ("time-implausible",)
+    if VALIDATION_TIME_UNREADABLE in assertion.findings:
+        return Outcome.INDETERMINATE, (VALIDATION_TIME_UNREADABLE,)
+    return _PASSED
+
+
+def _is_plausible(assertion: IdentAssertion, latest: datetime) -> bool:
+    issued_at = assertion.issued_at
+    if issued_at is None or issued_at > latest or (assertion.not_before or issued_at) > latest:
+        return False
     earlier = [assertion.authenticated_at, *(each.validated_at for card in assertion.cards for each in card.fields)]
-    begins = [moment for moment in (issued_at, assertion.not_before) if moment is not None]
-    is_plausible = issued_at is not None and all(moment <= s.at + CLOCK_TOLERANCE for moment in begins)
-    is_ordered = issued_at is not None and all(
-        moment <= issued_at + CLOCK_TOLERANCE for moment in earlier if moment is not None
-    )
-    return _judged(is_plausible and is_ordered, "time-implausible")
+    return all(moment <= issued_at + CLOCK_TOLERANCE for moment in earlier if moment is not None)
 
 
 def _is(text: str | None, address: Address | None) -> bool:

@@ -41,7 +41,7 @@ class CardField:
     name: str
     value: str = field(repr=False)
     validated_at: datetime | None
-    """When it was last verified, UTC; None if not told."""
+    """When it was last verified, UTC; None if not told, or not readable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ class IdentAssertion:
     """De-Mail address of the receiver, the service provider."""
     not_before: datetime | None
     not_on_or_after: datetime | None
-    """Limits of its validity; the guideline sets none, SAML allows them."""
+    """Limits of its validity; the guideline sets none, SAML allows them. One that is there and cannot be read is no
+    absent one: ``assertion-conditions``."""
     authenticated_at: datetime | None
     """Last login of the ordering user."""
     auth_context: str | None
@@ -80,7 +81,7 @@ class IdentAssertion:
     """Exactly one in an assertion as it should be."""
     findings: tuple[str, ...] = ()
     """What is not as §2.6 asks: those of `SHAPE_ERRORS`, and ``assertion-name-format``, ``assertion-unused:<name>``,
-    ``time-without-zone``, ``validation-time-missing``."""
+    ``time-without-zone``, ``validation-time-missing``, `VALIDATION_TIME_UNREADABLE`."""
 
 
 SHAPE_ERRORS = frozenset(
@@ -96,6 +97,9 @@ SHAPE_ERRORS = frozenset(
     }
 )
 """Findings without which an assertion is none of this guideline: exactly one of each (ID-3)."""
+
+VALIDATION_TIME_UNREADABLE = "validation-time-unreadable"
+"""A field says when it was verified, but not as xs:dateTime: whether that was before the issue is not known."""
 
 
 def read_assertion(xml: bytes) -> IdentAssertion:
@@ -140,8 +144,8 @@ class _Reader:
             issuer=issuer,
             subject=subject,
             audience=audience,
-            not_before=time_of(conditions.get("NotBefore"), self.findings),
-            not_on_or_after=time_of(conditions.get("NotOnOrAfter"), self.findings),
+            not_before=self.optional_time(conditions.get("NotBefore"), "assertion-conditions"),
+            not_on_or_after=self.optional_time(conditions.get("NotOnOrAfter"), "assertion-conditions"),
             authenticated_at=authenticated_at,
             auth_context=auth_context,
             cards=cards,
@@ -186,9 +190,10 @@ class _Reader:
         return IdentCard(kind, tuple(map(self.field, element)))
 
     def field(self, element: Element) -> CardField:
-        validated_at = time_of(element.get("validationTime"), self.findings)
-        if validated_at is None:
+        told = element.get("validationTime")
+        if told is None:
             self.findings.append("validation-time-missing")
+        validated_at = self.optional_time(told, VALIDATION_TIME_UNREADABLE)
         return CardField(_local(element.tag), _text(element) or "", validated_at)
 
     def name(self, element: Element | None, finding: str) -> str | None:
@@ -205,6 +210,10 @@ class _Reader:
         if moment is None:
             self.findings.append(finding)
         return moment
+
+    def optional_time(self, text: str | None, finding: str) -> datetime | None:
+        """One that may be absent, but not unreadable."""
+        return None if text is None else self.time(text, finding)
 
 
 def _only(parent: Element | None, name: str) -> Element | None:

@@ -223,6 +223,44 @@ def test_what_only_looks_odd_is_shown_and_decides_nothing(changes: dict[str, str
     assert found.outcome is Outcome.PASSED
 
 
+UNREADABLE_TIMES = ["2020-13-01T00:00:00Z", "2020-01-01 00:00:00Z", "2099-1-01T00:00:00Z", "20200101", " ", ""]
+
+
+@pytest.mark.parametrize("limit", ["NotBefore", "NotOnOrAfter"])
+@pytest.mark.parametrize("text", UNREADABLE_TIMES)
+def test_a_limit_of_validity_that_cannot_be_read_is_not_taken_for_none(limit: str, text: str) -> None:
+    found = report(message(assertion(limits=f' {limit}="{text}"')))
+    assert (outcome(found, 6), found.outcome, found.card) == (Outcome.FAILED, Outcome.FAILED, None)
+    assert "assertion-conditions" in found.findings
+
+
+@pytest.mark.parametrize("text", ["2026-03-02T09:20:00+01:00", "9999-12-31T23:59:59Z"])
+def test_a_limit_of_validity_that_lies_ahead_does_no_harm(text: str) -> None:
+    assert report(message(assertion(limits=f' NotOnOrAfter="{text}"'))).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("text", UNREADABLE_TIMES)
+def test_a_time_of_verification_that_cannot_be_read_leaves_the_card_undecided(text: str) -> None:
+    """Whether the field was verified before the issue could not be checked."""
+    found = report(message(assertion(card=card("Age", ("age", "61"), OWN_ADDRESS, when=f'validationTime="{text}"'))))
+    assert (outcome(found, 11), found.outcome, found.card) == (Outcome.INDETERMINATE, Outcome.INDETERMINATE, None)
+    assert "validation-time-unreadable" in found.findings
+    assert "validation-time-missing" not in found.findings
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"issued": 'IssueInstant="9999-12-31T23:59:59Z"'}, Outcome.FAILED),
+        ({"issued": 'IssueInstant="0001-01-01T00:00:00Z"'}, Outcome.FAILED),
+        ({"limits": ' NotBefore="9999-12-31T23:59:59Z"'}, Outcome.FAILED),
+        ({"limits": ' NotBefore="0001-01-01T00:00:00Z"'}, Outcome.PASSED),
+    ],
+)
+def test_times_at_the_ends_of_reckoning_are_judged_without_an_error(changes: dict[str, str], expected: Outcome) -> None:
+    assert outcome(report(message(assertion(**changes))), 11) is expected
+
+
 def test_only_class_i_is_an_ident_bestaetigung() -> None:
     assert is_ident(read_message(MESSAGE).header)
     assert not is_ident(ORIGINAL.header)

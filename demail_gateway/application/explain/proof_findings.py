@@ -218,8 +218,8 @@ IDENT_FINDINGS: dict[str, Text] = texts(
         "assertion-subject": ("Die Person ist nicht genannt.", "The person is not named."),
         "assertion-name-format": ("Eine Adresse hat nicht die vorgeschriebene Form.", "An address has another format."),
         "assertion-conditions": (
-            "Für wen die Bestätigung gilt, ist nicht eindeutig gesagt.",
-            "For whom it was issued is not clearly said.",
+            "Für wen oder wie lange die Bestätigung gilt, ist nicht eindeutig gesagt.",
+            "For whom it was issued, or how long it is valid, is not clearly said.",
         ),
         "assertion-authn-statement": ("Die Angabe zur Anmeldung fehlt.", "The statement about the login is missing."),
         "assertion-attribute-statement": ("Die Identitätsangaben fehlen.", "The identity attributes are missing."),
@@ -250,6 +250,10 @@ IDENT_FINDINGS: dict[str, Text] = texts(
         "validation-time-missing": (
             "Wann eine Angabe zuletzt geprüft wurde, ist nicht gesagt.",
             "When an attribute was last verified is not said.",
+        ),
+        "validation-time-unreadable": (
+            "Wann eine Angabe zuletzt geprüft wurde, ist nicht lesbar.",
+            "When an attribute was last verified cannot be read.",
         ),
     }
 )
