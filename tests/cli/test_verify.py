@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from demail_gateway.application.explain.wording import Language
+from demail_gateway.cli.program import app
 from demail_gateway.cli.verify import run_verify
 from demail_gateway.core.entity import multipart_signed
 from demail_gateway.core.header import read_message
@@ -205,6 +210,34 @@ def test_a_person_reads_german(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "durchgefallen" in text
     assert "body-hash-mismatch" in text
+
+
+def test_another_person_reads_english(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [VECTORS / "messages/bad-body.eml", VECTORS / "manifest.json"]
+    assert run_verify(files, [ANCHOR], [], AT, as_json=False, language=Language.ENGLISH) == 3
+    told = capsys.readouterr()
+    assert "De-Mail message: failed" in told.out
+    assert "The message was changed or damaged after sealing." in told.out
+    assert "neither De-Mail nor evidence package nor journal" in told.err
+
+
+@pytest.mark.parametrize("words", [["--language", "fr", "x"], [], ["--at", "x", "y"], ["--nonsense", "x"]])
+def test_unusable_words_end_with_3(words: list[str]) -> None:
+    assert CliRunner().invoke(app, ["verify", *words]).exit_code == 3
+
+
+def test_a_directory_is_unreadable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify(tmp_path) == 3
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_a_pipe_is_checked_like_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe, message = tmp_path / "pipe", (VECTORS / "messages/hash-sha256.eml").read_bytes()
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(message,))
+    writer.start()
+    assert verify(pipe) == 0
+    writer.join()
 
 
 @pytest.mark.parametrize("octets", [bytes(range(256)) * 4, b"%PDF-1.7\n1 0 obj\n", b"Das ist keine Nachricht.\n"])
