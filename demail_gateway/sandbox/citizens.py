@@ -31,6 +31,7 @@ from demail_gateway.sandbox.sealing import seal_copies
 from demail_gateway.sandbox.store import Store
 from demail_gateway.trust.cms.decryption import decrypt
 from demail_gateway.trust.keys import KeyKind, generate_key, load_pkcs8, to_pkcs8
+from demail_gateway.trust.smime_layers import open_layers
 
 AUTH_MECHANISM = "Sandbox-Anmeldung"
 
@@ -153,13 +154,14 @@ def _leaves(message: Octets, keys: tuple[bytes, bytes] | None) -> Iterable[Part]
 
 
 def _decrypted(part: Part, keys: tuple[bytes, bytes] | None) -> Octets | None:
-    """The entity inside, read with the citizen's key; None if the part is not encrypted, or not for this citizen."""
+    """The entity inside all layers, read with the citizen's key; None if the part stays closed for this citizen."""
     if keys is None or part.content_type not in _ENCRYPTED:
         return None
     try:
-        return read_message(decrypt(part.decode(), load_pkcs8(keys[0]), keys[1]))
+        entity = read_message(decrypt(part.decode(), load_pkcs8(keys[0]), keys[1]))
     except (CmsInvalid, DecryptionFailed, MalformedMessage):
         return None
+    return open_layers(entity, [(load_pkcs8(keys[0]), keys[1])]).inside
 
 
 def _shown(part: Part) -> dict[str, Any]:

@@ -32,6 +32,15 @@ def read_cms(data: bytes, read: Callable[[bytes, Element], T]) -> T:
         raise CmsInvalid(str(error)) from error
 
 
+def content_type_of(data: bytes) -> bytes:
+    """OID (DER) of the content type, whatever the content is.
+
+    Raises:
+        CmsInvalid
+    """
+    return read_cms(data, lambda content_type, _: content_type)
+
+
 def subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
     """Contents of the extension, as recipients and signers may be named by it; None without it."""
     for extension in certificate.extensions:
