@@ -22,7 +22,7 @@ from demail_gateway.observability.metrics import Metrics
 from demail_gateway.observability.observer import Observer
 from demail_gateway.observability.pseudonym import pseudonym
 from demail_gateway.providers.profile import ProviderProfile, parse_profile
-from demail_gateway.providers.smtp import SmtpProvider
+from demail_gateway.providers.smtp import IsPeerRevoked, SmtpProvider
 from demail_gateway.scanning.eicar_scanner import EicarScanner
 from demail_gateway.scanning.no_scanner import NoScanner
 from demail_gateway.settings import ConfigurationError, Settings, read_former_master_keys
@@ -97,9 +97,10 @@ def clocks(settings: Settings) -> Clocks:
     return Clocks(unconfirmed_after=timedelta(seconds=settings.waiting_time_s))
 
 
-def provider(settings: Settings, observe: Observe) -> SmtpProvider:
+def provider(settings: Settings, is_revoked: IsPeerRevoked, observe: Observe) -> SmtpProvider:
     return SmtpProvider(
         tls_context,
+        is_revoked,
         observe,
         local_name=settings.inbound_name,
         allow_plain=settings.allow_plain_smtp,

@@ -36,6 +36,7 @@ from demail_gateway.bootstrap.parts import (
     utc_now,
     waker,
 )
+from demail_gateway.bootstrap.tls_status import RevokedPeers
 from demail_gateway.core.errors import StoreUnavailable
 from demail_gateway.providers.profile import ProviderProfile, parse_profile
 from demail_gateway.providers.smtp import SmtpProvider
@@ -67,7 +68,8 @@ async def rest_services(settings: Settings, seen: Observing) -> AsyncIterator[Se
     """
     settings.need("redis_url", "token_secret", "installation_key_file", "installation_certificate_file")
     async with store(settings) as known, _status_answers(known) as answers:
-        outbound = provider(settings, seen.observe)
+        revoked = RevokedPeers(PostgresInstallation(known.engine, known.keys))
+        outbound = provider(settings, revoked, seen.observe)
         wakes = waker(settings, seen.observe)
         wake_ups = WakeUps(wakes)
         scan = ScanOutbound(scanner(settings, seen.observe))

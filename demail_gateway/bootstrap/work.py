@@ -24,6 +24,7 @@ from demail_gateway.application.worker_services import InboundServices, Schedule
 from demail_gateway.bootstrap.judging import ConnectionTools, is_below
 from demail_gateway.bootstrap.parts import Observing, Store, provider, scanner, store, utc_now, waker
 from demail_gateway.bootstrap.status import StatusAsker
+from demail_gateway.bootstrap.tls_status import RevokedPeers
 from demail_gateway.core.errors import CertificateMalformed, StoreUnavailable
 from demail_gateway.observability.heartbeat import beat
 from demail_gateway.providers.crl import CrlFetcher
@@ -50,13 +51,13 @@ async def worker_services(settings: Settings, seen: Observing) -> WorkerServices
     known = await stack.enter_async_context(store(settings))
     turns = waker(settings, seen.observe)
     stack.push_async_callback(turns.close)
-    outbound = provider(settings, seen.observe)
+    installation = PostgresInstallation(known.engine, known.keys)
+    outbound = provider(settings, RevokedPeers(installation), seen.observe)
     stack.push_async_callback(outbound.close)
     post = OcspPoster()
     stack.push_async_callback(post.close)
     await _begin_beating(stack, settings.heartbeat_file)
     dispatches = PostgresDispatches(known.engine, known.keys, clocks=known.clocks, attempt_s=settings.attempt_s)
-    installation = PostgresInstallation(known.engine, known.keys)
     policy = hand_over_policy(settings)
     handlers: dict[WorkKind, Handler] = {
         WorkKind.DISPATCH: Dispatch(
@@ -112,7 +113,7 @@ async def inbound_services(settings: Settings, seen: Observing) -> tuple[Inbound
     await _in_background(stack, anchors.keep())
     services = InboundServices(
         PostgresArrivals(known.engine, known.keys, clocks=known.clocks),
-        ProfilePeers(installation, is_below),
+        ProfilePeers(installation, is_below, RevokedPeers(installation)),
         wakes,
         utc_now,
         os.urandom,

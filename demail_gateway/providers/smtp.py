@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.ports.providers import HandOverReceipt, HandOverRequest
 from demail_gateway.application.ports.surroundings import Observe
-from demail_gateway.core.errors import ProviderRefused, ProviderUnavailable, RuleViolation
+from demail_gateway.core.errors import ProviderRefused, ProviderUnavailable, RuleViolation, StoreUnavailable
 from demail_gateway.providers.profile import ProviderProfile, Tls, parse_profile
 from demail_gateway.providers.provider_http import ProviderHttp
 from demail_gateway.providers.smtp_pool import Pool
 
 TlsContexts = Callable[[ProviderProfile], ssl.SSLContext]
 """Client context of a profile: its anchors, its certificate and key, TLS 1.2 or newer, names checked."""
+IsPeerRevoked = Callable[[bytes, bytes], Awaitable[bool]]
+"""Whether a TLS certificate (DER) below anchors (PEM) is known to be revoked; raises StoreUnavailable."""
 
 
 class SmtpProvider:
     """One for a whole process and all connections; belongs to the event loop that first uses it.
 
     `tls_contexts` makes the context of a profile (trust's `client_context`); it may raise OSError, CertificateMalformed
-    or KeyUnavailable. `local_name` is what EHLO says. `allow_plain` permits profiles without TLS (bench alone).
+    or KeyUnavailable. No SMTP line is kept to a certificate that `is_revoked`. `local_name` is what EHLO says.
+    `allow_plain` permits profiles without TLS (bench alone).
     With `tests_alone` no live provider is spoken to, whatever the database says: it may be a copy (GWT-25).
     """
 
     def __init__(
         self,
         tls_contexts: TlsContexts,
+        is_revoked: IsPeerRevoked,
         observe: Observe,
         *,
         local_name: str = "localhost",
@@ -36,6 +41,7 @@ class SmtpProvider:
         tests_alone: bool = False,
     ) -> None:
         self._tls_contexts = tls_contexts
+        self._is_revoked = is_revoked
         self._observe = observe
         self._local_name = local_name
         self._allow_plain = allow_plain
@@ -81,14 +87,22 @@ class SmtpProvider:
             if self._tests_alone and not profile.test:
                 raise ProviderUnavailable("a live provider is not reached from a test installation (GWT-25)")
             tls = None if profile.smtp.tls is Tls.NONE else self._tls_contexts(profile)
+            is_revoked = partial(self._ask_revoked, profile.tls_anchor_pem())
         except RuleViolation as error:
             raise ProviderUnavailable(f"connection profile: {error.violations[0].pointer}") from error
         except OSError as error:
             raise ProviderUnavailable("tls: certificate, key or anchors cannot be read") from error
         if profile.test:
             self._observe("provider_for_tests", connection=connection.name)
-        pool = Pool(connection.name, profile, tls, self._local_name, self._observe)
+        pool = Pool(connection.name, profile, tls, self._local_name, is_revoked, self._observe)
         return _Access(dict(connection.profile), pool, ProviderHttp(profile, tls))
+
+    async def _ask_revoked(self, anchors_pem: bytes, certificate_der: bytes) -> bool:
+        """Raises ProviderUnavailable: what cannot be told now forbids the connection (DIR-35)."""
+        try:
+            return await self._is_revoked(certificate_der, anchors_pem)
+        except StoreUnavailable as error:
+            raise ProviderUnavailable("tls: the status of the certificate cannot be told now") from error
 
 
 class _Access:

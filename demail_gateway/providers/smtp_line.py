@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
@@ -31,6 +31,10 @@ REPLY_CHARS = 500
 _PIECE_BYTES = 256 * 1024
 _FAULTS = (SMTPException, OSError, TimeoutError)
 """What asyncio, TLS and aiosmtplib raise when a line is broken or talks nonsense."""
+
+
+IsRevoked = Callable[[bytes], Awaitable[bool]]
+"""Whether a TLS certificate (DER) is known to be revoked; raises ProviderUnavailable where that cannot be told now."""
 
 
 class LineLost(Exception):
@@ -58,16 +62,20 @@ class Line:
         """Transactions so far."""
 
     @classmethod
-    async def open(cls, profile: ProviderProfile, tls: ssl.SSLContext | None, local_name: str) -> Line:
+    async def open(
+        cls, profile: ProviderProfile, tls: ssl.SSLContext | None, local_name: str, is_revoked: IsRevoked
+    ) -> Line:
         """Connects and greets. Raises ProviderUnavailable whatever fails: nothing was sent.
 
         A provider's refusal of the connection itself (greeting or EHLO with 5xx) says nothing about a draft, so that
-        is unavailable too.
+        is unavailable too. A line to a certificate that `is_revoked` is not kept (DIR-35).
         """
         loop = asyncio.get_running_loop()
         wire = _Wire(loop)
         try:
             extensions = await _greet(wire, profile, tls, local_name)
+            if tls is not None and await is_revoked(wire.peer_certificate):
+                raise ProviderUnavailable("tls: the provider's certificate is revoked")
         except _FAULTS as error:
             wire.abort()
             raise ProviderUnavailable(describe(error)) from error
@@ -235,6 +243,14 @@ class _Wire(SMTPProtocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._early: list[SMTPResponse] = []
+
+    @property
+    def peer_certificate(self) -> bytes:
+        """DER of the provider's certificate, on a TLS line; there is one, since the handshake asks for it."""
+        assert self.transport is not None, "connected"
+        der: bytes | None = self.transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        assert der is not None, "verified in the handshake"
+        return der
 
     async def execute_together(self, commands: Sequence[bytes], timeout_s: float) -> list[SMTPResponse]:
         """One reply to each command, all sent in one piece (RFC 2920, if there are several)."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from demail_gateway.application.ports.surroundings import Observe
 from demail_gateway.core.errors import ProviderUnavailable
 from demail_gateway.providers.profile import ProviderProfile
-from demail_gateway.providers.smtp_line import Line, LineLost, Taken
+from demail_gateway.providers.smtp_line import IsRevoked, Line, LineLost, Taken
 
 _PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.25, 10.0
 """After a failed connection none is opened for this long, doubling: one that is away costs no handshakes (trap E19)."""
@@ -19,12 +19,19 @@ class Pool:
     """At most `profile.connections` transactions at a time; each has a connection for itself."""
 
     def __init__(
-        self, name: str, profile: ProviderProfile, tls: ssl.SSLContext | None, local_name: str, observe: Observe
+        self,
+        name: str,
+        profile: ProviderProfile,
+        tls: ssl.SSLContext | None,
+        local_name: str,
+        is_revoked: IsRevoked,
+        observe: Observe,
     ) -> None:
         self._name = name
         self.profile = profile
         self._tls = tls
         self._local_name = local_name
+        self._is_revoked = is_revoked
         self._observe = observe
         self._slots = asyncio.Semaphore(profile.connections)
         self._idle: list[tuple[float, Line]] = []
@@ -86,7 +93,7 @@ class Pool:
         if self._now() < self._closed_until:
             raise ProviderUnavailable(self._last_fault)
         try:
-            line = await Line.open(self.profile, self._tls, self._local_name)
+            line = await Line.open(self.profile, self._tls, self._local_name, self._is_revoked)
         except ProviderUnavailable as error:
             self._pause_s = min(max(self._pause_s * 2, _PAUSE_FIRST_S), _PAUSE_LONGEST_S)
             self._closed_until = self._now() + self._pause_s

@@ -41,7 +41,7 @@ from tests.application.test_receive import NORMAL, RECEIPT
 from tests.application.test_receive import Bench as Receiving
 from tests.core.proofs import ERIKA, SENDER, SENT
 from tests.inbound.test_listener import Client, FakeArrivals, FakeWaker
-from tests.providers.conftest import NOW, Pki, Script, listening, pki, provider_tls  # noqa: F401  fixtures
+from tests.providers.conftest import NOW, Pki, Script, listening, never_revoked, pki, provider_tls  # noqa: F401  fixtures
 
 SECRETS = ["Geheimsache Wasserwerk", "Der Tank ist leer", "Lageplan-Ü.pdf", "streng-geheim-77", "Stadt Elbtal"]
 ADDRESSES = ["poststelle@stadt.de-mail.de", "b1@sandbox.de-mail.de", str(SENDER), str(ERIKA), SENT.subject]
@@ -73,7 +73,7 @@ async def send(pki: Pki, tls: ssl.SSLContext, observe: Observer, provider_script
     clock, contexts, material = Clock(), _contexts, _material(pki)
     clock.now = read_certificate(material.certificate_der).not_before
     outbox, installation = Outbox(clock), FakeInstallation(material)
-    provider = SmtpProvider(contexts, observe, local_name="gateway.test")
+    provider = SmtpProvider(contexts, never_revoked, observe, local_name="gateway.test")
     outbox.add(
         1,
         subject=SECRETS[0],

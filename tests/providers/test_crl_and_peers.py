@@ -39,11 +39,15 @@ class Connections:
         return self.all
 
 
-def peers(*profiles: dict[str, Any], active: bool = True) -> ProfilePeers:
+def peers(*profiles: dict[str, Any], active: bool = True, revoked: bytes | None = None) -> ProfilePeers:
     def is_below(der: bytes, anchors: bytes) -> bool:
         return der in anchors
 
-    return ProfilePeers(Connections(*profiles, active=active), is_below)  # type: ignore[arg-type]
+    async def is_revoked(der: bytes, anchors: bytes) -> bool:
+        assert MARK.encode() in anchors
+        return der == revoked
+
+    return ProfilePeers(Connections(*profiles, active=active), is_below, is_revoked)  # type: ignore[arg-type]
 
 
 def certificate(*names: str, fingerprint: str = "cd" * 32, der: bytes = b"one") -> PeerCertificate:
@@ -73,6 +77,15 @@ async def test_nobody_else_is_known() -> None:
     assert await peers({"tls_anchors": MARK, "peers": []}).connection_of(certificate("x")) is None
     assert await peers({"tls_anchors": MARK, "peers": ["y"]}).connection_of(certificate("x")) is None
     assert await peers({"tls_anchors": "/nowhere", "peers": ["x"]}).connection_of(certificate("x")) is None
+
+
+@pytest.mark.clause("DIR-35")
+@pytest.mark.parametrize("named", [PRINT, "mail.provider.test"])
+async def test_a_revoked_certificate_lets_nobody_in_however_it_is_named(named: str) -> None:
+    profile = {"tls_anchors": f"{MARK} one", "peers": [named]}
+    peer = certificate("mail.provider.test", fingerprint=PRINT)
+    assert await peers(profile, revoked=b"other").connection_of(peer) is not None
+    assert await peers(profile, revoked=peer.der).connection_of(peer) is None
 
 
 async def test_faulty_or_inactive_connection_lets_nobody_in() -> None:

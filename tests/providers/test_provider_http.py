@@ -14,7 +14,7 @@ from demail_gateway.core.errors import ProviderUnavailable
 from demail_gateway.providers.certificates_answer import read_certificates
 from demail_gateway.providers.profile import ProviderProfile
 from demail_gateway.providers.smtp import SmtpProvider
-from tests.providers.conftest import Events, Listening, Peer, Pki, listening
+from tests.providers.conftest import Events, Listening, Peer, Pki, listening, never_revoked
 
 PRIVATE_ID = "urn:uuid:3b7d6a52-0f0c-4d1e-9a55-5d0c6b0e3a11"
 A = "buergerin@sandbox.de-mail.de"
@@ -52,7 +52,7 @@ async def at(pki: Pki, web: Web, provider_tls: ssl.SSLContext) -> AsyncIterator[
 async def provider(
     tls_contexts: Callable[[ProviderProfile], ssl.SSLContext], events: Events
 ) -> AsyncIterator[SmtpProvider]:
-    made = SmtpProvider(tls_contexts, events)
+    made = SmtpProvider(tls_contexts, never_revoked, events)
     yield made
     await made.close()
 

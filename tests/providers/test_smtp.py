@@ -11,12 +11,13 @@ from datetime import timedelta
 
 import pytest
 
-from demail_gateway.core.errors import ProviderOutcomeUnknown, ProviderRefused, ProviderUnavailable
+from demail_gateway.core.errors import ProviderOutcomeUnknown, ProviderRefused, ProviderUnavailable, StoreUnavailable
 from demail_gateway.providers.profile import ProviderProfile
 from demail_gateway.providers.smtp import SmtpProvider
 from demail_gateway.trust.authority import Profile
+from demail_gateway.trust.certificates import pem_to_der
 from demail_gateway.trust.tls import TlsIdentity, server_context
-from tests.providers.conftest import BODY, NOW, SENDER, Events, Listening, Peer, Pki, Script, listening
+from tests.providers.conftest import BODY, NOW, SENDER, Events, Listening, Peer, Pki, Script, listening, never_revoked
 
 A, B, C = "a@sandbox.de-mail.de", "b@sandbox.de-mail.de", "c@sandbox.de-mail.de"
 
@@ -30,7 +31,7 @@ def script(request: pytest.FixtureRequest) -> Script:
 async def provider(
     tls_contexts: Callable[[ProviderProfile], ssl.SSLContext], events: Events
 ) -> AsyncIterator[SmtpProvider]:
-    made = SmtpProvider(tls_contexts, events, local_name="gateway.test", allow_plain=True)
+    made = SmtpProvider(tls_contexts, never_revoked, events, local_name="gateway.test", allow_plain=True)
     yield made
     await made.close()
 
@@ -415,7 +416,7 @@ async def test_plain_profile_works_only_where_the_installation_permits_it(
     async with listening(pki, script.serve, None) as at:
         request = at.request(connection=at.connection(smtp={"tls": "none"}))
         await provider.hand_over(request)
-        strict = SmtpProvider(tls_contexts, events)
+        strict = SmtpProvider(tls_contexts, never_revoked, events)
         with pytest.raises(ProviderUnavailable, match="/profile/smtp/tls"):
             await strict.hand_over(request)
     assert len(script.taken) == 1
@@ -491,3 +492,35 @@ async def test_address_cannot_carry_a_command(there: Where, script: Script, prov
             await provider.hand_over(at.request("a@b.de>\r\nRCPT TO:<evil@sandbox.de-mail.de"))
     assert script.taken == []
     assert not any("evil" in command for command in script.commands)
+
+
+# --- a revoked certificate --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.clause("DIR-35")
+@pytest.mark.parametrize("told", [True, None])
+async def test_no_line_is_kept_to_a_certificate_that_is_revoked_or_whose_status_cannot_be_looked_up(
+    there: Where,
+    script: Script,
+    pki: Pki,
+    tls_contexts: Callable[[ProviderProfile], ssl.SSLContext],
+    events: Events,
+    told: bool | None,
+) -> None:
+    asked: list[tuple[bytes, bytes]] = []
+
+    async def is_revoked(certificate_der: bytes, anchors_pem: bytes) -> bool:
+        asked.append((certificate_der, anchors_pem))
+        if told is None:
+            raise StoreUnavailable
+        return told
+
+    provider = SmtpProvider(tls_contexts, is_revoked, events)
+    async with there() as at:
+        with pytest.raises(ProviderUnavailable, match="tls: "):
+            await provider.hand_over(at.request(A, B))
+    await provider.close()
+    assert isinstance(pki.server.certificate, bytes)
+    assert asked == [(pem_to_der(pki.server.certificate), pki.authority.certificate_pem)]
+    assert script.taken == []
+    assert "MAIL" not in "".join(script.commands)

@@ -13,6 +13,7 @@ from demail_gateway.application.hand_over import HandOverPolicy
 from demail_gateway.application.ports.work import WorkKind
 from demail_gateway.application.reconcile import Reconcile
 from demail_gateway.application.worker_services import WorkerServices
+from demail_gateway.bootstrap.tls_status import RevokedPeers
 from demail_gateway.providers.profile import ProviderProfile
 from demail_gateway.providers.smtp import SmtpProvider
 from demail_gateway.storage.content_keys import ContentKeys
@@ -49,7 +50,7 @@ async def build() -> WorkerServices:
     keys = ContentKeys(engine, MasterKeys(MasterKey("1", bytes.fromhex(os.environ["PROBE_MASTER_KEY"]))))
     dispatches = PostgresDispatches(engine, keys, attempt_s=LEASE_S)
     installation = PostgresInstallation(engine, keys)
-    provider = SmtpProvider(contexts, quiet, local_name="gateway.test")  # type: ignore[arg-type]
+    provider = SmtpProvider(contexts, RevokedPeers(installation), quiet, local_name="gateway.test")  # type: ignore[arg-type]
     turns = RedisWaker(os.environ["PROBE_REDIS_URL"], os.urandom, quiet)
     dispatch = Dispatch(dispatches, installation, provider, SmimeSealer(), now, os.urandom, quiet, POLICY)
     reconcile = Reconcile(dispatches, installation, provider, now, quiet, POLICY)
