@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from demail_gateway.core.package import MAX_MEMBERS
 from demail_gateway.core.windows import ReadAt
@@ -18,13 +19,19 @@ _FAULTS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     zlib.error,
-    NotImplementedError,  # a compression that zipfile does not know
+    NotImplementedError,  # a version or flag that zipfile does not know
     RuntimeError,  # encrypted
+    struct.error,  # a field of its directory is cut short
+    OverflowError,  # a member that lies beyond all files
     ValueError,
     EOFError,
     OSError,
 )
 """What zipfile raises over hostile or damaged archives."""
+_COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""As packages are made; what others raise over damage, each Python has of its own."""
+_MAX_DIRECTORY_OCTETS = 4 * 1024 * 1024
+"""Of the archive's directory, which zipfile reads whole: several times that of `MAX_MEMBERS` with long paths."""
 
 
 class Damaged(Exception):
@@ -37,14 +44,17 @@ class Members(Mapping[str, bytes]):
     def __init__(self, source: BinaryIO) -> None:
         """`source` is seekable and stays open as long as this is used."""
         try:
-            self._archive = zipfile.ZipFile(source)
+            self._archive = zipfile.ZipFile(cast(BinaryIO, directory := _Directory(source)))
         except _FAULTS as error:
             raise Damaged("package-damaged") from error
+        directory.is_read = True
         infos = self._archive.infolist()
         self._infos = {info.filename: info for info in infos}
         too_large = sum(info.file_size for info in infos) > MAX_UNPACKED_OCTETS
         if len(infos) > MAX_MEMBERS or too_large or len(self._infos) < len(infos):
             raise Damaged("package-oversized")
+        if any(info.compress_type not in _COMPRESSIONS for info in infos):
+            raise Damaged("package-damaged")
 
     def __getitem__(self, path: str) -> bytes:
         return b"".join(self._chunks(path))
@@ -72,10 +82,12 @@ class Members(Mapping[str, bytes]):
 
     def reading(self, path: str) -> ReadAt:
         """Reads a member here and there; from its beginning to its end once is cheap."""
-        member = self._archive.open(self._infos[path])
+        member: IO[bytes] | None = None
 
         def read_at(offset: int, octets: int) -> bytes:
+            nonlocal member
             try:
+                member = member or self._archive.open(self._infos[path])
                 member.seek(offset)
                 return member.read(octets)
             except _FAULTS as error:
@@ -100,3 +112,17 @@ class Members(Mapping[str, bytes]):
                     yield chunk
         except _FAULTS as error:
             raise Damaged("package-damaged") from error
+
+
+class _Directory:
+    """A source of which zipfile takes no more at once, until it has read the directory, than an honest one has."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.is_read = False
+        self.seek, self.tell, self.seekable = source.seek, source.tell, source.seekable
+
+    def read(self, octets: int = -1) -> bytes:
+        if octets > _MAX_DIRECTORY_OCTETS and not self.is_read:
+            raise Damaged("package-oversized")
+        return self._source.read(octets)
