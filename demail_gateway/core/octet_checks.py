@@ -87,11 +87,13 @@ class OctetScan:
             self._measure(octets)
 
     def _measure(self, octets: bytes) -> None:
-        lengths = list(map(len, octets.splitlines()))
-        lengths[0] += self._line
-        self._line = 0 if octets.endswith((b"\n", b"\r")) else lengths.pop()
-        self._ends += len(lengths)
-        self._longest = max(self._longest, max(lengths, default=0))
+        lines = octets.splitlines()
+        has_end = octets.endswith((b"\n", b"\r"))
+        self._ends += len(lines) - (not has_end)
+        first = self._line + len(lines[0])
+        # a last line without end counts as far as it goes; what follows makes it only longer
+        self._longest = max(self._longest, first, max(map(len, lines)))
+        self._line = 0 if has_end else first if len(lines) == 1 else len(lines[-1])
 
 
 _AT_ONCE = 256 * 1024
