@@ -92,7 +92,8 @@ class OctetScan:
         self._ends += len(lines) - (not has_end)
         first = self._line + len(lines[0])
         # a last line without end counts as far as it goes; what follows makes it only longer
-        self._longest = max(self._longest, first, max(map(len, lines)))
+        longest = max(map(len, lines))
+        self._longest = max(self._longest, first, longest)
         self._line = 0 if has_end else first if len(lines) == 1 else len(lines[-1])
 
 
