@@ -20,9 +20,11 @@ from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.cms import sign_detached
 from demail_gateway.trust.keys import SoftwareSigner, generate_key
 from demail_gateway.trust.paths import KnownSigners, PathJudge
+from demail_gateway.trust.policy import SMIME_3
 from demail_gateway.trust.verifier import CryptographyVerifier
 from tests.core.proofs import SIGNATURES
 from tests.core.vector_trust import VECTORS
+from tests.harness.timestamper import Timestamper
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -137,3 +139,49 @@ def test_the_report_tells_of_the_writers_signature_which_does_not_decide(entity:
     report = inspected(signed(entity).removeprefix(b"Subject: x\r\n"))
     (own,) = (check for check in report.checks if check.name == "content.signature")
     assert (own.outcome, report.outcome) == (expected, Outcome.PASSED)
+
+
+def algorithms(octets: bytes, at: datetime = NOW) -> tuple[Outcome, str]:
+    (check,) = (check for check in found(octets, at=at) if check.name == "content.algorithms")
+    return check.outcome, check.detail
+
+
+def test_algorithms_that_ended_are_told_beside_a_signature_that_holds() -> None:
+    """TR-03116-4 §4.8: RSASSA-PKCS1-v1_5 until the end of 2023."""
+    assert algorithms(signed()) == (Outcome.PASSED, "")
+    key = generate_key("rsa-3072")
+    certificate = SUB.issue(key.public_key(), Profile.SMIME, "Erika", not_before=NOW - DAY, not_after=NOW + DAY)
+    signature = sign_detached(ENTITY, SoftwareSigner(key, certificate, SUB.chain), at=NOW, policy=SMIME_3)
+    message = b"Subject: x\r\n" + multipart_signed(ENTITY, signature, "sha-256", "b1")
+    assert algorithms(message) == (Outcome.FAILED, "signature-algorithm-outdated")
+    assert algorithms(message, NOW.replace(year=2023)) == (Outcome.PASSED, "")
+    assert found(message)[0].outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("authority", "minutes", "expected"),
+    [
+        (ROOT, 0, (Outcome.PASSED, "")),
+        (OTHER, 0, (Outcome.INDETERMINATE, "certificate-untrusted")),
+        # from after the message had arrived
+        (ROOT, 5, (Outcome.FAILED, "timestamp-mismatch")),
+    ],
+)
+def test_timestamp_is_judged_like_a_signature(
+    authority: TestAuthority, minutes: int, expected: tuple[Outcome, str]
+) -> None:
+    service = Timestamper.below(authority, NOW + timedelta(minutes=minutes))
+    signature = sign_detached(ENTITY, SIGNER, at=NOW, timestamp=service.token)
+    checks = found(b"Subject: x\r\n" + multipart_signed(ENTITY, signature, "sha-256", "b1"))
+    assert [(c.outcome, c.detail) for c in checks if c.name == "content.timestamp"] == [expected]
+
+
+def test_timestamp_over_something_else_fails() -> None:
+    service = Timestamper.below(ROOT, NOW)
+    signature = sign_detached(ENTITY, SIGNER, at=NOW, timestamp=lambda _: service.token(b"another signature"))
+    checks = found(b"Subject: x\r\n" + multipart_signed(ENTITY, signature, "sha-256", "b1"))
+    assert [(c.name, c.outcome) for c in checks] == [
+        ("content.signature", Outcome.PASSED),
+        ("content.algorithms", Outcome.PASSED),
+        ("content.timestamp", Outcome.FAILED),
+    ]
