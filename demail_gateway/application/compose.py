@@ -46,7 +46,7 @@ def compose(
         signature, micalg = sealer.sign(bytes(entity[0]), material, at)
         entity = signed_pieces(bytes(entity[0]), signature, micalg, boundary)
     if content.encrypt and material is not None:
-        encrypted, smime_type = sealer.encrypt(entity, _certificates(content, material), at)
+        encrypted, smime_type = sealer.encrypt(entity, _certificates(content, material, sealer, at), at)
         entity = tuple(enveloped_pieces(encrypted, smime_type))
     return assemble(_fields(content, at), *entity)
 
@@ -56,12 +56,21 @@ def served(content: CopyContent) -> tuple[NewRecipient, ...]:
     return tuple(r for r in content.recipients if r.copy_id == content.copy_id and r.id not in content.refused)
 
 
-def _certificates(content: CopyContent, material: SigningMaterial) -> list[bytes]:
-    """Of this copy's recipients and the sender's own: the authority must read its file copy (DIR-52)."""
-    try:
-        chosen = [content.recipient_certificates[recipient.address] for recipient in served(content)]
-    except KeyError as error:
-        raise ComposeFailed("recipient-certificate-missing") from error
+def _certificates(content: CopyContent, material: SigningMaterial, sealer: Sealer, at: datetime) -> list[bytes]:
+    """Of this copy's recipients and the sender's own: the authority must read its file copy (DIR-52).
+
+    Judged again: a certificate may have ended since the message was accepted (DIR-51).
+    """
+    own = sealer.objection(material.certificate_der, at)
+    if own is not None:
+        raise KeyUnavailable(f"S/MIME certificate cannot be encrypted for: {own}")
+    chosen: dict[bytes, None] = {}
+    for recipient in served(content):
+        stored = content.recipient_certificates.get(recipient.address, ())
+        usable = [each for each in stored if sealer.objection(each, at) is None]
+        if not usable:
+            raise ComposeFailed("recipient-certificate-unusable" if stored else "recipient-certificate-missing")
+        chosen.update(dict.fromkeys(usable))
     return [*dict.fromkeys((*chosen, material.certificate_der))]
 
 

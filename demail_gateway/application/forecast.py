@@ -39,7 +39,7 @@ def transmitted_bytes(message: NewMessage, account_holder: str) -> int:
     if message.sign:
         entity += base64_size(SIGNATURE_BYTES) + 2 * _PART_BYTES
     if message.encrypt:
-        keys = KEY_PACKAGE_BYTES * (1 + len(message.recipients))
+        keys = KEY_PACKAGE_BYTES * (1 + sum(map(len, message.recipient_certificates.values())))
         entity = base64_size(entity + ENVELOPE_BYTES + keys) + _PART_BYTES
     return header + entity
 
@@ -49,7 +49,7 @@ def _content(message: NewMessage, account_holder: str) -> CopyContent:
     own = _largest(message.recipients)
     copy = next(each for each in message.copies if each.id == own)
     files = tuple((each.filename, each.content_type, b"") for each in message.attachments)
-    no_certificates: Mapping[str, bytes] = {}
+    no_certificates: Mapping[str, Sequence[bytes]] = {}
     return CopyContent(
         tenant_id=message.id,
         message_id=message.id,
@@ -89,6 +89,9 @@ class _Nobody:
         raise AssertionError("nothing is signed here")
 
     def encrypt(self, entity: object, certificates: Sequence[bytes], at: object) -> tuple[Sequence[bytes], str]:
+        raise AssertionError("nothing is encrypted here")
+
+    def objection(self, certificate_der: bytes, at: object) -> str | None:
         raise AssertionError("nothing is encrypted here")
 
 

@@ -24,6 +24,8 @@ from demail_gateway.application.ports.submissions import (
     UploadFacts,
 )
 from demail_gateway.application.ports.surroundings import Clock, Randomness
+from demail_gateway.application.ports.trust import CertificateObjection
+from demail_gateway.application.recipient_certificates import usable_certificates
 from demail_gateway.application.scan import ScanOutbound
 from demail_gateway.application.situation import Situations
 from demail_gateway.application.submission import Submission, Uploaded, facts_of, first_view, new_attachment
@@ -53,7 +55,7 @@ class _Prepared:
     context: SenderContext
     plan: Plan
     attachments: tuple[NewAttachment, ...]
-    certificates: Mapping[str, bytes]
+    certificates: Mapping[str, Sequence[bytes]]
 
 
 class Submit:
@@ -65,6 +67,7 @@ class Submit:
         installation: Installation,
         provider: Provider,
         scan: ScanOutbound,
+        objection: CertificateObjection,
         wake_ups: WakeUps,
         clock: Clock,
         randomness: Randomness,
@@ -76,6 +79,7 @@ class Submit:
         self._installation = installation
         self._provider = provider
         self._scan = scan
+        self._objection = objection
         self._wake_ups = wake_ups
         self._clock = clock
         self._randomness = randomness
@@ -184,16 +188,13 @@ class Submit:
         ids = [each.upload_id for each in submission.attachments if isinstance(each, Uploaded)]
         return await self._submissions.uploads(scope, ids) if ids else {}
 
-    async def _certificates(self, plan: Plan, connection_id: UUID) -> Mapping[str, bytes]:
-        """A certificate for every recipient (TR 01201-3.1 step 8); also for those of bcc."""
+    async def _certificates(self, plan: Plan, connection_id: UUID) -> Mapping[str, Sequence[bytes]]:
+        """The usable certificates of every recipient (TR 01201-3.1 step 8); also of those of bcc."""
         recipients = [recipient for copy in plan.copies for recipient in copy.envelope]
         connection = await self._installation.connection(connection_id)
         addresses = [str(recipient.address) for recipient in recipients]
         found = await self._provider.recipient_certificates(connection, addresses)
-        missing = [_no_certificate(r.kind, r.position) for r in recipients if str(r.address) not in found]
-        if missing:
-            raise RuleViolation(missing)
-        return {address: found[address] for address in addresses}
+        return await asyncio.to_thread(usable_certificates, recipients, found, self._objection, self._clock())
 
     def _new_message(
         self, scope: TenantScope, prepared: _Prepared, submission: Submission, now: datetime
@@ -263,14 +264,4 @@ def _no_account() -> Violation:
         "/from",
         "Zu dieser Absenderadresse gehört kein De-Mail-Konto mit einer Verbindung zum Anbieter.",
         "No De-Mail account with a connection to a provider belongs to this sender address.",
-    )
-
-
-def _no_certificate(kind: RecipientKind, position: int) -> Violation:
-    return Violation(
-        "recipient-certificate-missing",
-        "DIR-50",
-        f"/{kind}/{position}",
-        "Für diesen Empfänger steht kein Zertifikat zum Verschlüsseln im Verzeichnis.",
-        "The directory has no certificate of this recipient to encrypt for.",
     )

@@ -51,6 +51,7 @@ from demail_gateway.storage.submissions import PostgresSubmissions
 from demail_gateway.storage.sweeping import PostgresSweeping
 from demail_gateway.trust.client_certificates import read_pinned_certificate
 from demail_gateway.trust.package_signer import InstallationSigner
+from demail_gateway.trust.smime import SmimeSealer
 from demail_gateway.trust.workshop import SoftwareWorkshop
 from demail_gateway.waking.redis_waker import RedisWaker
 
@@ -105,7 +106,15 @@ def _services(
         access=Access(clients, issuer, utc_now),
         once=Once(PostgresAnswers(engine, keys), utc_now),
         submit=Submit(
-            submissions, installation, outbound, scan, wake_ups, utc_now, os.urandom, settings.message_id_domain
+            submissions,
+            installation,
+            outbound,
+            scan,
+            SmimeSealer().objection,
+            wake_ups,
+            utc_now,
+            os.urandom,
+            settings.message_id_domain,
         ),
         attach=Attach(submissions, scan, utc_now, os.urandom, settings.upload_bytes),
         read=Read(reading, submissions, utc_now),

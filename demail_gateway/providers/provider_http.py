@@ -39,15 +39,15 @@ class ProviderHttp:
             return status == 200
         raise ProviderUnavailable(f"look-up: HTTP {status}")
 
-    async def certificates(self, addresses: Sequence[str]) -> Mapping[str, bytes]:
+    async def certificates(self, addresses: Sequence[str]) -> Mapping[str, Sequence[bytes]]:
         """Certificates of exactly these addresses (DIR-50); without a directory: none. Raises ProviderUnavailable."""
-        found: dict[str, bytes] = {}
+        found: dict[str, Sequence[bytes]] = {}
         if self._profile.directory_url is None:
             return found
         for address in addresses:
             status, body = await self._get(f"{self._profile.directory_url}?address={quote(address, safe='')}")
             if status == 200 and (ders := read_certificates(body, address)):
-                found[address] = ders[0]
+                found[address] = ders
             elif status not in (200, 404):
                 raise ProviderUnavailable(f"directory: HTTP {status}")
         return found

@@ -60,7 +60,9 @@ class SmtpProvider:
         """Whether the provider took a submission; None where it offers no look-up. Raises ProviderUnavailable."""
         return await (await self._access_to(connection)).http.look_up(private_id)
 
-    async def recipient_certificates(self, connection: Connection, addresses: Sequence[str]) -> Mapping[str, bytes]:
+    async def recipient_certificates(
+        self, connection: Connection, addresses: Sequence[str]
+    ) -> Mapping[str, Sequence[bytes]]:
         """S/MIME certificates (DER) from the directory, for those that have one. Raises ProviderUnavailable."""
         return await (await self._access_to(connection)).http.certificates(addresses)
 

@@ -110,7 +110,10 @@ def actor_of(scope: TenantScope) -> str:
 
 def _message_columns(message: NewMessage, key: DataKey) -> Row:
     head = {"subject": message.subject, "reply_to": message.reply_to, "formal_service": message.formal_service}
-    certificates = {address: base64.b64encode(der).decode() for address, der in message.recipient_certificates.items()}
+    certificates = {
+        address: [base64.b64encode(der).decode() for der in ders]
+        for address, ders in message.recipient_certificates.items()
+    }
     body = {"text": message.text, "html": message.html, "certificates": certificates}
     return (
         message.account_id,

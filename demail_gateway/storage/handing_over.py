@@ -66,7 +66,9 @@ class StoredCopies:
             sign=row["signed"],
             encrypt=row["encrypted"],
             split=row["split"],
-            recipient_certificates={name: base64.b64decode(der) for name, der in body["certificates"].items()},
+            recipient_certificates={
+                name: tuple(map(base64.b64decode, ders)) for name, ders in body["certificates"].items()
+            },
             created_at=row["created_at"],
             private_id=row["private_id"],
             internet_message_id=row["internet_message_id"],

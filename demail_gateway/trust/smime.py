@@ -17,6 +17,7 @@ from demail_gateway.core.errors import CertificateMalformed, ComposeFailed, KeyU
 from demail_gateway.trust.certificates import read_certificate
 from demail_gateway.trust.cms import ContentCipher, RsaTransport, encrypted, sign_detached
 from demail_gateway.trust.cms.capabilities import common_choice
+from demail_gateway.trust.cms.recipient_infos import recipient_key
 from demail_gateway.trust.cms.signing import Timestamp
 from demail_gateway.trust.keys import SoftwareSigner, load_pkcs8
 from demail_gateway.trust.policy import SMIME, Policy
@@ -49,11 +50,23 @@ class SmimeSealer:
         pieces = encrypted(entity, size, certificates, cipher, at=at, rsa_transport=transport, policy=self._policy)
         return pieces, cipher.smime_type
 
+    def objection(self, certificate_der: bytes, at: datetime) -> str | None:
+        """Path and revocation are not asked: who may have self-signed ones, the directory vouches for (DIR-50)."""
+        try:
+            _, transport = self._choice([certificate_der], at)
+            recipient_key(certificate_der, transport, self._policy, at)
+        except ComposeFailed as error:
+            return str(error)
+        facts = read_certificate(certificate_der)
+        if at > facts.not_after:
+            return "certificate-expired"
+        return "certificate-not-yet-valid" if at < facts.not_before else None
+
     def _choice(self, certificates: Sequence[bytes], at: datetime) -> tuple[ContentCipher, RsaTransport]:
         try:
             return common_choice(certificates, self._policy, at)
         except CertificateMalformed as error:
-            raise ComposeFailed("certificate of a recipient cannot be read") from error
+            raise ComposeFailed(CertificateMalformed.code) from error
 
     def _signer(self, material: SigningMaterial) -> SoftwareSigner:
         name = (material.key_id, material.certificate_der)

@@ -40,6 +40,7 @@ from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.lifecycle import PERMISSIONS, TenantState
 from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope
 from demail_gateway.trust.client_certificates import read_pinned_certificate
+from demail_gateway.trust.smime import SmimeSealer
 from demail_gateway.trust.workshop import SoftwareWorkshop
 from tests.fakes.api_client import ApiClient, Kit
 from tests.fakes.gateway import (
@@ -131,7 +132,17 @@ class StoredGateway(ApiClient):
             issue_token=IssueToken(clients, issuer, clock, os.urandom, EVERY_METHOD),
             access=Access(clients, issuer, clock),
             once=Once(PostgresAnswers(engine, keys), clock),
-            submit=Submit(submissions, installation, self.provider, SCAN, wake_ups, clock, os.urandom, "gateway.test"),
+            submit=Submit(
+                submissions,
+                installation,
+                self.provider,
+                SCAN,
+                SmimeSealer().objection,
+                wake_ups,
+                clock,
+                os.urandom,
+                "gateway.test",
+            ),
             attach=Attach(submissions, SCAN, clock, os.urandom, UPLOAD_BYTES),
             read=Read(reading, submissions, clock),
             prove=Prove(reading, LabelSigner(), clock),

@@ -5,17 +5,42 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from demail_gateway.core.eicar import EICAR
 from demail_gateway.core.errors import ProviderUnavailable, StoreUnavailable
 from demail_gateway.core.vocabulary import AccountState, AuthLevel
 from demail_gateway.tenancy.scope import Scope
+from demail_gateway.trust.authority import Profile, TestAuthority
 from tests.fakes.api_client import draft
 from tests.fakes.gateway import Gateway
+
+NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+"""Where the clock of the gateway under test stands."""
+AUTHORITY = TestAuthority.create("TEST Root", NOW - timedelta(days=30), key_kind="p256")
+
+
+def certificate(
+    profile: Profile = Profile.SMIME,
+    start: int = -1,
+    end: int = 1,
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None,
+) -> bytes:
+    """Valid from `start` to `end`, in days from now."""
+    return AUTHORITY.issue(
+        (key or ec.generate_private_key(ec.SECP256R1())).public_key(),
+        profile,
+        "TEST Erika",
+        not_before=NOW + timedelta(days=start),
+        not_after=NOW + timedelta(days=end),
+    )
+
 
 MESSAGE_MEMBERS = {
     *("id", "direction", "state", "reference", "from", "to", "cc", "bcc", "subject", "size_bytes", "options"),
@@ -242,15 +267,52 @@ async def test_at_level_normal_the_quota_is_read_each_time(gateway: Gateway) -> 
 
 @pytest.mark.clause("DIR-50", "TR 01201-3.1 steps 7–8", "TR 01201-3.1 step 8 FC-01")
 async def test_encryption_needs_a_certificate_for_every_recipient(gateway: Gateway) -> None:
-    gateway.provider.certificates["a@sandbox.de-mail.de"] = b"der"
     to = ["a@sandbox.de-mail.de", "b@sandbox.de-mail.de"]
+    gateway.provider.certificates[to[0]] = [certificate()]
     answer = await gateway.send(to=to, encrypt=True)
     assert (answer.status_code, answer.json()["code"]) == (422, "recipient-certificate-missing")
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/to/1"]
-    gateway.provider.certificates["b@sandbox.de-mail.de"] = b"der2"
+    gateway.provider.certificates[to[1]] = [certificate()]
     assert (await gateway.send(to=to, encrypt=True)).json()["encrypted"] is True
     (sent,) = gateway.world.sent.values()
-    assert sent.message.recipient_certificates == {to[0]: b"der", to[1]: b"der2"}
+    assert {each: list(ders) for each, ders in sent.message.recipient_certificates.items()} == {
+        each: gateway.provider.certificates[each] for each in to
+    }
+
+
+@pytest.mark.clause("DIR-51", "TR 01201-3.1 step 8 FC-01")
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (lambda: certificate(key=rsa.generate_private_key(65537, 2048)), "zu kurzen"),
+        (lambda: certificate(Profile.TLS_CLIENT), "nicht zum Verschlüsseln"),
+        (lambda: certificate(start=-9, end=-1), "abgelaufen"),
+        (lambda: certificate(start=1, end=9), "noch nicht gültig"),
+        (lambda: b"0\x80", "nicht lesbar"),
+    ],
+)
+@pytest.mark.parametrize("path", ["messages", "messages?dry_run=true"])
+async def test_a_certificate_that_may_not_be_encrypted_for_is_told_at_once(
+    gateway: Gateway, made: Callable[[], bytes], reason: str, path: str
+) -> None:
+    to = ["a@sandbox.de-mail.de", "b@sandbox.de-mail.de"]
+    gateway.provider.certificates = {to[0]: [certificate()], to[1]: [made()]}
+    body = draft(gateway.city, to=to, encrypt=True)
+    answer = await gateway.call("POST", path, json=body, headers={"Idempotency-Key": "key-1"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "recipient-certificate-unusable")
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], error["rule"]) == ("/to/1", "DIR-51")
+    assert reason in error["detail"]
+    assert gateway.world.sent == {}
+
+
+@pytest.mark.clause("DIR-51")
+async def test_a_message_is_encrypted_for_all_certificates_that_are_valid(gateway: Gateway) -> None:
+    expired, one, other = certificate(start=-9, end=-1), certificate(), certificate(start=-2)
+    gateway.provider.certificates["a@sandbox.de-mail.de"] = [expired, one, other]
+    assert (await gateway.send(to=["a@sandbox.de-mail.de"], encrypt=True)).status_code == 202
+    (sent,) = gateway.world.sent.values()
+    assert [*sent.message.recipient_certificates["a@sandbox.de-mail.de"]] == [one, other]
 
 
 async def test_a_directory_that_does_not_answer_is_503_and_nothing_is_stored(gateway: Gateway) -> None:

@@ -247,7 +247,9 @@ class FakeProvider:
         self.lookups += 1
         return self.taken[private_id] > 0 if self.lookup else None
 
-    async def recipient_certificates(self, connection: Connection, addresses: Sequence[str]) -> dict[str, bytes]:
+    async def recipient_certificates(
+        self, connection: Connection, addresses: Sequence[str]
+    ) -> dict[str, Sequence[bytes]]:
         return {}
 
     async def close(self) -> None: ...
@@ -286,6 +288,9 @@ class FakeSealer:
         self, entity: Sequence[bytes | memoryview], certificates: Sequence[bytes], at: datetime
     ) -> tuple[Sequence[bytes], str]:
         return [b"|".join([*certificates, b"".join(entity)])], "enveloped-data"
+
+    def objection(self, certificate_der: bytes, at: datetime) -> str | None:
+        return "certificate-expired" if certificate_der.startswith(b"ended") else None
 
 
 def copy_content(number: int) -> CopyContent:

@@ -122,7 +122,7 @@ def test_signed_entity_is_what_the_signature_covers() -> None:
 
 @pytest.mark.clause("DIR-52", "TR 01201-3.1 step 8")
 def test_encrypted_copy_is_for_its_recipients_and_the_sender_and_nobody_else() -> None:
-    certificates = {recipient.address: recipient.address.encode() for recipient in PEOPLE}
+    certificates = {recipient.address: [recipient.address.encode()] for recipient in PEOPLE}
     octets = written(content(SECRET_ONE, encrypt=True, recipient_certificates=certificates), MATERIAL)
     message = read(octets)
     assert message.get_content_type() == "application/pkcs7-mime"
@@ -130,6 +130,32 @@ def test_encrypted_copy_is_for_its_recipients_and_the_sender_and_nobody_else() -
     assert isinstance(cms, bytes)
     assert cms.startswith(b"bcc-one@sandbox.de-mail.de|own certificate|")
     assert "Grüße".encode() not in octets
+
+
+@pytest.mark.clause("DIR-51")
+def test_copy_is_for_every_certificate_that_still_holds() -> None:
+    certificates = {recipient.address: (b"ended", b"first", b"second") for recipient in PEOPLE}
+    octets = written(content(SECRET_ONE, encrypt=True, recipient_certificates=certificates), MATERIAL)
+    cms = read(octets).get_payload(decode=True)
+    assert isinstance(cms, bytes)
+    assert cms.startswith(b"first|second|own certificate|")
+
+
+@pytest.mark.clause("DIR-51")
+def test_certificate_that_ended_since_acceptance_fails_the_copy() -> None:
+    certificates = {recipient.address: (b"ended",) for recipient in PEOPLE}
+    with pytest.raises(ComposeFailed, match="recipient-certificate-unusable"):
+        written(content(MAIN, encrypt=True, recipient_certificates=certificates), MATERIAL)
+
+
+@pytest.mark.clause("DIR-52")
+def test_own_certificate_that_ended_is_no_fault_of_the_copy() -> None:
+    certificates = {recipient.address: (b"good",) for recipient in PEOPLE}
+    with pytest.raises(KeyUnavailable, match="certificate-expired"):
+        written(
+            content(MAIN, encrypt=True, recipient_certificates=certificates),
+            replace(MATERIAL, certificate_der=b"ended own"),
+        )
 
 
 @pytest.mark.clause("TR 01201-3.1 step 8 FC-01")

@@ -41,6 +41,7 @@ from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.lifecycle import PERMISSIONS
 from demail_gateway.tenancy.scope import TENANT_SCOPES, Scope
 from demail_gateway.trust.client_certificates import read_pinned_certificate
+from demail_gateway.trust.smime import SmimeSealer
 from tests.fakes.administration import MemoryAdministration, MemoryInstallation
 from tests.fakes.api_client import ApiClient, Kit
 from tests.fakes.queues import MemoryQueues
@@ -66,7 +67,7 @@ class MemoryWaker:
 class DirectoryProvider:
     """A provider that only has a directory."""
 
-    certificates: dict[str, bytes] = field(default_factory=dict)
+    certificates: dict[str, Sequence[bytes]] = field(default_factory=dict)
     error: Exception | None = None
 
     async def hand_over(self, request: HandOverRequest) -> HandOverReceipt:
@@ -75,7 +76,9 @@ class DirectoryProvider:
     async def look_up(self, connection: Connection, private_id: str) -> bool | None:
         raise AssertionError("requests look nothing up")
 
-    async def recipient_certificates(self, connection: Connection, addresses: Sequence[str]) -> Mapping[str, bytes]:
+    async def recipient_certificates(
+        self, connection: Connection, addresses: Sequence[str]
+    ) -> Mapping[str, Sequence[bytes]]:
         if self.error is not None:
             raise self.error
         return {each: self.certificates[each] for each in addresses if each in self.certificates}
@@ -231,6 +234,7 @@ class Gateway(ApiClient):
             installation,
             self.provider,
             SCAN,
+            SmimeSealer().objection,
             wake_ups,
             world.time,
             world.dice,
@@ -260,13 +264,13 @@ class Gateway(ApiClient):
     def _services(self) -> Services:
         world, time, dice = self.world, self.world.time, self.world.dice
         clients, submissions, reading = MemoryClients(world), MemorySubmissions(world), MemoryReading(world)
-        administration, installation = MemoryAdministration(world), MemoryInstallation(world)
+        administration = MemoryAdministration(world)
         wake_ups = WakeUps(MemoryWaker(world))
         return Services(
             issue_token=IssueToken(clients, self.issuer, time, dice, self.methods),
             access=Access(clients, self.issuer, time),
             once=Once(MemoryAnswers(world), time),
-            submit=Submit(submissions, installation, self.provider, SCAN, wake_ups, time, dice, "gateway.test"),
+            submit=self.make_submit(submissions),
             attach=Attach(submissions, SCAN, time, dice, UPLOAD_BYTES),
             read=Read(reading, submissions, time),
             prove=Prove(reading, LabelSigner(), time),

@@ -98,7 +98,7 @@ async def test_certificates_of_exactly_the_address_are_taken(provider: SmtpProvi
     web.body = json.dumps(
         {"items": [{"address": "other@x.de-mail.de", "certificates": ["QUFB"]}, {"address": A, "certificates": [der]}]}
     ).encode()
-    assert await provider.recipient_certificates(at.connection(**urls(at)), [A]) == {A: b"certificate"}
+    assert await provider.recipient_certificates(at.connection(**urls(at)), [A]) == {A: [b"certificate"]}
     assert web.paths == ["/directory?address=buergerin%40sandbox.de-mail.de"]
 
 

@@ -275,7 +275,7 @@ def new_message(
         sign=True,
         encrypt=False,
         split=split,
-        recipient_certificates={"buergerin@sandbox.de-mail.de": b"\x30\x00"},
+        recipient_certificates={"buergerin@sandbox.de-mail.de": (b"\x30\x00", b"\x30\x01\x00")},
         size_bytes=size_bytes,
         created_at=created_at,
         copies=tuple(copies),

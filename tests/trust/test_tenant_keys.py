@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from demail_gateway.application.ports.installation import SigningMaterial
-from demail_gateway.core.errors import Conflict, KeyUnavailable
+from demail_gateway.core.errors import ComposeFailed, Conflict, KeyUnavailable
 from demail_gateway.trust.authority import Profile, TestAuthority
 from demail_gateway.trust.certificates import der_to_pem, read_certificate
 from demail_gateway.trust.cms import decrypt, verify_detached
@@ -52,6 +53,32 @@ def test_sealer_encrypts_for_everybody_named(signer_of: SignerOf, now: datetime)
     sealed = b"".join(pieces)
     assert smime_type == "authEnveloped-data"
     assert [decrypt(sealed, holder.key, holder.certificate_der) for holder in holders] == [ENTITY, ENTITY]
+
+
+@pytest.mark.clause("DIR-51")
+def test_sealer_objects_to_what_it_would_not_encrypt_for(
+    signer_of: SignerOf, authority: TestAuthority, now: datetime
+) -> None:
+    sealer = SmimeSealer()
+    good, seal = signer_of("p256").certificate_der, signer_of("p256", Profile.PROVIDER_SIGNATURE).certificate_der
+    ends = read_certificate(good).not_after
+    short = authority.issue(
+        rsa.generate_private_key(65537, 2048).public_key(), "smime", "x", not_before=now, not_after=now + DAY
+    )
+    assert [sealer.objection(each, now) for each in (good, seal, short, b"none")] == [
+        None,
+        "certificate-key-usage",
+        "key-size-outdated",
+        "certificate-malformed",
+    ]
+    assert [sealer.objection(good, at) for at in (ends, ends + DAY, now - 9 * DAY)] == [
+        None,
+        "certificate-expired",
+        "certificate-not-yet-valid",
+    ]
+    for each in (seal, short, b"none"):
+        with pytest.raises(ComposeFailed):
+            b"".join(sealer.encrypt((ENTITY,), [each], now)[0])
 
 
 def test_sealer_refuses_a_certificate_of_another_key(signer_of: SignerOf, now: datetime) -> None:

@@ -173,4 +173,12 @@ SENDING: dict[str, Entry] = {
         "The certificate of at least one recipient is missing for encryption.",
         rule="DIR-50",
     ),
+    "recipient-certificate-unusable": Entry(
+        422,
+        "Zertifikat des Empfängers unbrauchbar",
+        "Recipient certificate unusable",
+        "Mit keinem Zertifikat mindestens eines Empfängers darf verschlüsselt werden.",
+        "No certificate of at least one recipient may be encrypted for.",
+        rule="DIR-51",
+    ),
 }

@@ -33,7 +33,7 @@ class CopyContent:
     sign: bool
     encrypt: bool
     split: bool
-    recipient_certificates: Mapping[str, bytes]
+    recipient_certificates: Mapping[str, Sequence[bytes]]
     created_at: datetime
     private_id: str
     internet_message_id: str

@@ -38,8 +38,11 @@ class Provider(Protocol):
         """True: taken; False: proven absent; None: this provider offers no look-up. Raises ProviderUnavailable."""
         ...
 
-    async def recipient_certificates(self, connection: Connection, addresses: Sequence[str]) -> Mapping[str, bytes]:
-        """S/MIME certificates (DER) from the provider's directory, where there are. Raises ProviderUnavailable."""
+    async def recipient_certificates(
+        self, connection: Connection, addresses: Sequence[str]
+    ) -> Mapping[str, Sequence[bytes]]:
+        """Certificates (DER) from the provider's directory, for addresses that have any; expired ones may be among them
+        (DIR-51). Raises ProviderUnavailable."""
         ...
 
     async def close(self) -> None: ...

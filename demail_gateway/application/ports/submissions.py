@@ -101,8 +101,8 @@ class NewMessage:
     sign: bool
     encrypt: bool
     split: bool
-    recipient_certificates: Mapping[str, bytes]
-    """Address → DER, needed when `encrypt`."""
+    recipient_certificates: Mapping[str, Sequence[bytes]]
+    """Address → DER of every usable certificate (DIR-51), needed when `encrypt`."""
     size_bytes: int
     created_at: datetime
     copies: tuple[NewCopy, ...]

@@ -27,6 +27,18 @@ class Sealer(Protocol):
         """
         ...
 
+    def objection(self, certificate_der: bytes, at: datetime) -> str | None:
+        """What forbids to encrypt for this certificate at `at` (DIR-51): a code; None: nothing. CPU work.
+
+        ``certificate-expired``, ``certificate-not-yet-valid``, ``certificate-key-usage``, ``certificate-malformed``, a
+        code of the algorithm policy (``key-size-outdated``), or another that is as short.
+        """
+        ...
+
+
+CertificateObjection = Callable[[bytes, datetime], str | None]
+"""`Sealer.objection` alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class CertifiedKey:
