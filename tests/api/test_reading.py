@@ -364,7 +364,9 @@ async def test_the_package_holds_everything_its_manifest_lists_and_nothing_else(
     message = await sent(gateway, reference="AZ")
     hand_over(gateway)
     view = prove(gateway, message)
-    gateway.world.certificates, gateway.world.status_answers = (b"provider certificate",), (b"provider crl",)
+    ocsp_answer = bytes.fromhex("30030a0100")
+    gateway.world.certificates = (b"provider certificate",)
+    gateway.world.status_answers = (b"provider crl", ocsp_answer)
     answer = await gateway.call("GET", f"messages/{message}/evidence.zip")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
@@ -383,6 +385,7 @@ async def test_the_package_holds_everything_its_manifest_lists_and_nothing_else(
         assert members[f"certificates/{hashlib.sha256(octets).hexdigest()}.der"] == octets
     for octets in (b"provider crl", b"installation crl"):
         assert members[f"crls/{hashlib.sha256(octets).hexdigest()}.crl"] == octets
+    assert members[f"ocsp/{hashlib.sha256(ocsp_answer).hexdigest()}.ocsp"] == ocsp_answer
     assert json.loads(members["message.json"])["reference"] == "AZ"
 
 

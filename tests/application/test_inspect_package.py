@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import cache
 
 import pytest
+from cryptography.x509 import ocsp
 
 from demail_gateway.application.inspect import Inspection
 from demail_gateway.application.inspect_package import inspect_package
@@ -25,6 +26,7 @@ from demail_gateway.trust.certificates import fingerprint
 from demail_gateway.trust.cms import sign_detached
 from demail_gateway.trust.keys import SoftwareSigner, generate_key
 from tests.core.proofs import AT, ERIKA, ORIGINAL_OCTETS, RECEIVED_AT, notice, sealed, unsealed
+from tests.trust.ocsp_answers import by_issuer
 
 DAY = timedelta(days=1)
 MADE_AT = RECEIVED_AT + timedelta(hours=1)
@@ -53,8 +55,10 @@ PROOF = {
 }
 
 
-def package(members: Mapping[str, tuple[Role, bytes]] = PROOF, by: SoftwareSigner = GATEWAY, crl: bytes = CRL) -> bytes:
-    files = {**members, "crls/1.crl": (Role.CRL, crl)}
+def package(
+    members: Mapping[str, tuple[Role, bytes]] = PROOF, by: SoftwareSigner = GATEWAY, crl: bytes | None = CRL
+) -> bytes:
+    files = dict(members) if crl is None else {**members, "crls/1.crl": (Role.CRL, crl)}
     entries = tuple(entry_of(path, role, octets) for path, (role, octets) in files.items())
     manifest = write_manifest(Manifest("msg_1", MADE_AT, entries))
     target = io.BytesIO()
@@ -104,6 +108,23 @@ def test_a_confirmation_made_with_a_subscriber_s_certificate_fails(both: bool) -
     assert outcome is Outcome.FAILED
     assert "certificate-key-usage" in detail
     assert (found(inspection, "confirmation.06-xml-signature")[0] is Outcome.FAILED) is both
+
+
+@pytest.mark.clause("IN-26", "GWT-90")
+def test_a_package_is_judged_by_the_ocsp_answers_in_it() -> None:
+    """Of the gateway's and the provider's certificate; without one, or with one that accuses, no pass."""
+    answers = {
+        f"ocsp/{number}.ocsp": (Role.OCSP, by_issuer(ROOT, certificate, AT - timedelta(hours=1)).der())
+        for number, certificate in enumerate((GATEWAY.certificate_der, PROVIDER.certificate_der))
+    }
+    assert inspected(package({**PROOF, **answers}, crl=None)).outcome is Outcome.PASSED
+    del answers["ocsp/1.ocsp"]
+    assert inspected(package({**PROOF, **answers}, crl=None)).outcome is Outcome.INDETERMINATE
+    revoked = by_issuer(ROOT, PROVIDER.certificate_der, AT, status=ocsp.OCSPCertStatus.REVOKED, revoked_at=AT - DAY)
+    answers["ocsp/1.ocsp"] = (Role.OCSP, revoked.der())
+    inspection = inspected(package({**PROOF, **answers}, crl=None))
+    assert found(inspection, "confirmation.06-xml-signature")[0] is Outcome.FAILED
+    assert inspection.outcome is Outcome.FAILED
 
 
 def test_no_proof_is_no_pass() -> None:

@@ -25,6 +25,7 @@ from demail_gateway.core.package import (
     entry_of,
     member_digests,
     read_manifest,
+    status_role,
     write_manifest,
 )
 
@@ -171,3 +172,19 @@ def test_arbitrary_octets_are_refused_and_never_crash(octets: bytes) -> None:
 
 def test_the_format_s_name_is_fixed() -> None:
     assert FORMAT == "demail-evidence/1"
+
+
+@pytest.mark.parametrize(
+    ("der", "role"),
+    [
+        (bytes.fromhex("30030a0106"), Role.OCSP),
+        (bytes.fromhex("3082030a0a0100"), Role.OCSP),
+        (bytes.fromhex("300530030201"), Role.CRL),
+        (bytes.fromhex("30820a0a3082"), Role.CRL),
+        (b"", Role.CRL),
+        (b"0", Role.CRL),
+        (b"\x30\xff\x0a", Role.CRL),
+    ],
+)
+def test_a_status_answer_says_which_kind_it_is(der: bytes, role: Role) -> None:
+    assert status_role(der) is role
