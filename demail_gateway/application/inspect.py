@@ -25,6 +25,7 @@ from demail_gateway.core.header import Header, Octets, ReadMessage, read_message
 from demail_gateway.core.ident import check_ident, is_ident, read_ident
 from demail_gateway.core.integrity import IntegrityResult, check_integrity, checks
 from demail_gateway.core.large_message import read_large_message
+from demail_gateway.core.metadata import TransportState, read_metadata
 from demail_gateway.core.notification_check import check_notification, is_notification, read_notification_message
 from demail_gateway.core.primitives import Judge, Verifier, XmlSignatures
 from demail_gateway.core.vocabulary import Protection
@@ -115,10 +116,24 @@ def _unreadable(error: MalformedMessage) -> Inspection:
 
 def _ordinary(message: ReadMessage, tools: Tools, at: datetime, more: tuple[Check, ...] = ()) -> Inspection:
     integrity = check_integrity(message, verifier=tools.verifier, judge=tools.judge, at=at)
-    found = (*checks(integrity), *_matrix(message), *more)
+    found = (*checks(integrity), *_matrix(message), *more, *_transport(message.header))
     outcome = worst(check.outcome for check in found)
     remark = content_signature(message, tools.cms_signers, tools.judge, tools.judge_with, at)
     return _inspection(Kind.MESSAGE, message.header, integrity, outcome, (*found, *remark))
+
+
+def _transport(header: Header) -> tuple[Check, ...]:
+    """How the message came, where it did not come straight from its sender; a remark (MF-23)."""
+    detail = _SENT_ON.get(read_metadata(header).transport)
+    if detail is None:
+        return ()
+    return (Check("message.transport", Outcome.NOT_APPLICABLE, detail, "TR 01201-3.4 §3.2, §3.3; MF-23"),)
+
+
+_SENT_ON = {
+    TransportState.WEITERLEITUNG: "sent-on-forwarded",
+    TransportState.NACHSENDUNG: "sent-on-redirected",
+}
 
 
 def _proof(header: Header) -> Kind | None:

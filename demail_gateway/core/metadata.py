@@ -212,6 +212,7 @@ def _notification_type(header: Header, message_type: MessageType | None) -> Noti
 def _transport(header: Header, chosen: RecipientLists, actual: RecipientLists) -> TransportState:
     if any(header.first(name) for name in RESENT_FIELDS):
         return TransportState.WEITERLEITUNG
-    if header.first("x-de-mail-actual-recipient") and not chosen.same_as(actual):
-        return TransportState.NACHSENDUNG
-    return TransportState.ORIGINAL
+    # of lists that cannot be read nothing can be said
+    if chosen.is_empty or actual.is_empty or chosen.same_as(actual):
+        return TransportState.ORIGINAL
+    return TransportState.NACHSENDUNG

@@ -212,6 +212,20 @@ def test_a_person_reads_german(capsys: pytest.CaptureFixture[str]) -> None:
     assert "body-hash-mismatch" in text
 
 
+@pytest.mark.clause("TR 01201-3.4 §3.2 unchanged", "TR 01201-3.4 §3.3 unchanged")
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [("weiterleitung", ["sent-on-forwarded"]), ("nachsendung", ["sent-on-redirected"]), ("hash-sha256", [])],
+)
+def test_a_message_that_was_sent_on_passes_and_says_so(
+    name: str, detail: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(VECTORS / "messages" / f"{name}.eml") == 0
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    told = [(each["outcome"], each["detail"]) for each in checks if each["name"] == "message.transport"]
+    assert told == [("not-applicable", each) for each in detail]
+
+
 def test_another_person_reads_english(capsys: pytest.CaptureFixture[str]) -> None:
     files = [VECTORS / "messages/bad-body.eml", VECTORS / "manifest.json"]
     assert run_verify(files, [ANCHOR], [], AT, as_json=False, language=Language.ENGLISH) == 3

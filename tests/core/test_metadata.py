@@ -146,6 +146,7 @@ def test_topmost_instance_is_read() -> None:
         (["x-de-mail-actual-recipient: to=neu@b.example"], TransportState.NACHSENDUNG),
         (["x-de-mail-actual-recipient: to=A@B.example"], TransportState.ORIGINAL),
         (["x-de-mail-actual-recipient: cc=a@b.example"], TransportState.NACHSENDUNG),
+        (["x-de-mail-actual-recipient: neu@b.example"], TransportState.ORIGINAL),
         ([], TransportState.ORIGINAL),
     ],
 )

@@ -8,6 +8,7 @@ TITLES: dict[str, Text] = texts(
     {
         "message.readable": ("Datei lesbar", "File readable"),
         "message.checked": ("Prüfung durchgeführt", "Check carried out"),
+        "message.transport": ("Weg der Nachricht", "Way of the message"),
         "header.matrix": ("Angaben im Nachrichtenkopf", "Fields of the header"),
         "content.signature": ("Signatur des Verfassers", "The writer's own signature"),
         "content.algorithms": ("Verfahren dieser Signatur", "Algorithms of that signature"),

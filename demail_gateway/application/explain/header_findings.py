@@ -41,6 +41,14 @@ HEADER_FINDINGS: dict[str, Text] = texts(
             "Die Angaben zur Weiterleitung sind unvollständig.",
             "The fields about forwarding are incomplete.",
         ),
+        "sent-on-forwarded": (
+            "Die Nachricht wurde automatisch weitergeleitet; was der Absender wählte, blieb unverändert.",
+            "The message was forwarded automatically; what the sender chose was left unchanged.",
+        ),
+        "sent-on-redirected": (
+            "Die Nachricht ging an eine andere Adresse, als der Absender wählte: ein Nachsendeauftrag.",
+            "The message went to another address than the sender chose: by a redirection order.",
+        ),
         "message-type": ("Die Art der Nachricht ist unbekannt.", "The type of the message is unknown."),
         "value-case": ("Groß- und Kleinschreibung weicht ab.", "A value differs in letter case."),
         "option-value": (
