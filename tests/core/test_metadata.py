@@ -154,6 +154,13 @@ def test_transport_state_is_told_by_resent_fields_and_recipients(lines: list[str
     assert metadata("x-de-mail-chosen-recipient: to=a@b.example", *lines).transport is state
 
 
+def test_the_misspelt_private_id_of_a_known_program_is_an_unknown_field() -> None:
+    """MF-15."""
+    octets = vector("hash-sha256").replace(b"MIME-Version", b"X-de-mail-privat-id: AZ 1\r\nMIME-Version")
+    assert read_metadata(read_message(octets).header).private_id is None
+    assert check_message(octets) == ()
+
+
 def test_several_from_mailboxes_are_none() -> None:
     assert metadata("From: a@b.example, c@b.example").from_mailbox is None
 
