@@ -57,11 +57,17 @@ class BerReader:
         end = self._ends[-1]
         return self._peek(2) == b"\0\0" if end is None else self._at == end
 
-    def element(self) -> Element:
-        """The next element in DER, whole. It is held in memory: at most MAX_ELEMENT_BYTES."""
+    def element(self, *tags: int) -> Element:
+        """The next element in DER, whole; its tag must be one of `tags`, if any are given.
+
+        It is held in memory: at most MAX_ELEMENT_BYTES.
+        """
         pieces: list[bytes] = []
         self._collect(pieces, MAX_ELEMENT_BYTES, MAX_DEPTH)
-        return parse(to_der(b"".join(pieces)))
+        found = parse(to_der(b"".join(pieces)))
+        if tags and found.tag not in tags:
+            raise DerError("unexpected tag")
+        return found
 
     def octets(self, tag: int = OCTET_STRING) -> Iterator[bytes]:
         """Contents of the next element, a string with this primitive `tag`, in whatever pieces it comes."""

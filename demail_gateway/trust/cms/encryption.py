@@ -87,10 +87,9 @@ def encrypted(
     frame = _gcm(key, size_bytes, infos) if cipher is ContentCipher.AES_256_GCM else _cbc(key, size_bytes, infos)
     yield frame.front
     seen = 0
-    for chunk in chunks:
-        seen += len(chunk)
-        # slices that fit the cache: ciphertexts of megabytes would be new memory each time
-        yield from map(frame.update, _slices(chunk))
+    for piece in _slices(chunks):
+        seen += len(piece)
+        yield frame.update(piece)
     if seen != size_bytes:
         raise ComposeFailed("content is not of the announced size")
     yield frame.finish()
@@ -101,14 +100,24 @@ class _Frame:
     """What stands around the ciphertext."""
 
     front: bytes
-    update: Callable[[memoryview], bytes]
+    update: Callable[[bytes | memoryview], bytes]
     finish: Callable[[], bytes]
     """The rest of the ciphertext and what follows it."""
 
 
-def _slices(chunk: bytes | memoryview) -> Iterator[memoryview]:
-    view = memoryview(chunk)
-    return (view[at : at + _SLICE_BYTES] for at in range(0, len(view), _SLICE_BYTES))
+def _slices(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """The same octets in pieces that fit the cache: ciphertexts of megabytes would be new memory each time, and each
+    of many small ones costs a call."""
+    small = bytearray()
+    for chunk in chunks:
+        if len(small) + len(chunk) < _SLICE_BYTES:
+            small += chunk
+            continue
+        yield bytes(small)
+        small.clear()
+        view = memoryview(chunk)
+        yield from (view[at : at + _SLICE_BYTES] for at in range(0, len(view), _SLICE_BYTES))
+    yield bytes(small)
 
 
 def _gcm(key: bytes, size: int, infos: list[bytes]) -> _Frame:

@@ -25,6 +25,8 @@ from demail_gateway.trust.cms.decryption import (
 from demail_gateway.trust.cms.der import (
     CONTEXT,
     CONTEXT_CONSTRUCTED,
+    INTEGER,
+    OID,
     SEQUENCE,
     SET,
     DerError,
@@ -74,10 +76,10 @@ def _reading(source: BinaryIO, read: Callable[[BerReader], T]) -> T:
 def _verify(reader: BerReader, sink: BinaryIO, more: Sequence[bytes]) -> CmsSignature:
     if _enter_content_info(reader) != SIGNED_DATA:
         raise CmsInvalid("not signed data")
-    reader.element()
-    names = read_announced(reader.element())
+    reader.element(INTEGER)
+    names = read_announced(reader.element(SET))
     reader.enter(SEQUENCE)
-    if reader.element().raw != DATA:
+    if reader.element(OID).raw != DATA:
         raise CmsInvalid("content type is not the expected one")
     if reader.is_at_end():
         raise CmsInvalid("content is in the wrong place")
@@ -110,16 +112,14 @@ def _decrypt(reader: BerReader, sink: BinaryIO, names: RecipientNames, key: Priv
 def _read_envelope(reader: BerReader) -> tuple[Envelope, Mark]:
     """All but the ciphertext, and where that begins."""
     is_authenticated = is_authenticated_type(_enter_content_info(reader))
-    reader.element()
-    recipients = reader.element()
+    reader.element(INTEGER)
+    recipients = reader.element(SET, CONTEXT_CONSTRUCTED)
     if recipients.tag == CONTEXT_CONSTRUCTED:  # OriginatorInfo
-        recipients = reader.element()
-    if recipients.tag != SET:
-        raise DerError("unexpected tag")
+        recipients = reader.element(SET)
     reader.enter(SEQUENCE)
-    if reader.element().raw != DATA:
+    if reader.element(OID).raw != DATA:
         raise CmsInvalid("content type is not data")
-    algorithm = reader.element()
+    algorithm = reader.element(SEQUENCE)
     mark = reader.mark()
     size = sum(map(len, reader.octets(CONTEXT)))
     reader.leave()
@@ -131,7 +131,7 @@ def _read_envelope(reader: BerReader) -> tuple[Envelope, Mark]:
 def _enter_content_info(reader: BerReader) -> bytes:
     """The content type (DER); the reader then stands inside the content."""
     reader.enter(SEQUENCE)
-    content_type = reader.element().raw
+    content_type = reader.element(OID).raw
     reader.enter(CONTEXT_CONSTRUCTED)
     reader.enter(SEQUENCE)
     return content_type
