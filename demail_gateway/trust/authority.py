@@ -10,18 +10,25 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from demail_gateway.core.errors import CertificateMalformed
+from demail_gateway.trust.authority_forms import (
+    Usage,
+    authority_builder,
+    certificate_builder,
+    german_name,
+    read_request,
+    revoked_entry,
+    with_usage,
+)
 from demail_gateway.trust.certificates import der_to_pem, general_names, natural_hash, parse_certificate, pem_to_der
 from demail_gateway.trust.keys import KeyKind, PrivateKey, PublicKey, generate_key, load_pkcs8, to_pkcs8
 from demail_gateway.trust.revoked import Revocation
@@ -46,23 +53,14 @@ class Profile(StrEnum):
     """Signs timestamps and nothing else (RFC 3161 §2.3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Usage:
-    content_commitment: bool = False
-    encipherment: bool = False
-    extended: tuple[x509.ObjectIdentifier, ...] = ()
-    exclusive: bool = False
-    """Whether the extended key usage is critical."""
-
-
-_USAGES: dict[Profile, _Usage] = {
-    Profile.TLS_SERVER: _Usage(encipherment=True, extended=(ExtendedKeyUsageOID.SERVER_AUTH,)),
-    Profile.TLS_CLIENT: _Usage(extended=(ExtendedKeyUsageOID.CLIENT_AUTH,)),
-    Profile.SMIME: _Usage(encipherment=True, extended=(ExtendedKeyUsageOID.EMAIL_PROTECTION,)),
-    Profile.PROVIDER_SIGNATURE: _Usage(content_commitment=True),
-    Profile.INSTALLATION: _Usage(),
-    Profile.OCSP_RESPONDER: _Usage(extended=(ExtendedKeyUsageOID.OCSP_SIGNING,)),
-    Profile.TIMESTAMPS: _Usage(extended=(ExtendedKeyUsageOID.TIME_STAMPING,), exclusive=True),
+_USAGES: dict[Profile, Usage] = {
+    Profile.TLS_SERVER: Usage(encipherment=True, extended=(ExtendedKeyUsageOID.SERVER_AUTH,)),
+    Profile.TLS_CLIENT: Usage(extended=(ExtendedKeyUsageOID.CLIENT_AUTH,)),
+    Profile.SMIME: Usage(encipherment=True, extended=(ExtendedKeyUsageOID.EMAIL_PROTECTION,)),
+    Profile.PROVIDER_SIGNATURE: Usage(content_commitment=True),
+    Profile.INSTALLATION: Usage(),
+    Profile.OCSP_RESPONDER: Usage(extended=(ExtendedKeyUsageOID.OCSP_SIGNING,)),
+    Profile.TIMESTAMPS: Usage(extended=(ExtendedKeyUsageOID.TIME_STAMPING,), exclusive=True),
 }
 
 
@@ -98,8 +96,8 @@ class TestAuthority:
     ) -> Self:
         """A new root, valid for ten years from `at`. `crl_url` goes into every certificate that it issues."""
         key = generate_key(key_kind)
-        subject = _name(name)
-        builder = _ca_builder(subject, subject, key.public_key(), at, at + _CA_LIFETIME, path_length=1)
+        subject = german_name(name)
+        builder = authority_builder(subject, subject, key.public_key(), at, at + _CA_LIFETIME, path_length=1)
         certificate = builder.sign(key, natural_hash(key.public_key()))
         return cls(key, certificate.public_bytes(Encoding.DER), crl_url=crl_url)
 
@@ -108,7 +106,7 @@ class TestAuthority:
         key = generate_key(key_kind)
         issuer = parse_certificate(self.certificate_der)
         until = min(at + _CA_LIFETIME, issuer.not_valid_after_utc)
-        builder = _ca_builder(_name(name), issuer.subject, key.public_key(), at, until, path_length=0)
+        builder = authority_builder(german_name(name), issuer.subject, key.public_key(), at, until, path_length=0)
         der = self._sign(self._with_issuer_extensions(builder))
         chain = (der, *self.chain)
         return TestAuthority(key, der, chain=chain, crl_url=self.crl_url)
@@ -169,15 +167,15 @@ class TestAuthority:
             CertificateMalformed: the request cannot be read or its own signature does not hold.
             ValueError: neither the request nor the arguments name a subject.
         """
-        key, wanted, names = _read_request(request)
-        name = _name(subject) if subject is not None else wanted
+        key, wanted, names = read_request(request)
+        name = german_name(subject) if subject is not None else wanted
         if name is None:
             raise ValueError("no subject")
         names = general_names(dns=dns, ips=ips, email=email) or names
         issuer = parse_certificate(self.certificate_der).subject
-        builder = _builder(name, issuer, key, not_before, not_after)
+        builder = certificate_builder(name, issuer, key, not_before, not_after)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = _with_usage(builder, _USAGES[Profile(profile)], is_rsa=isinstance(key, rsa.RSAPublicKey))
+        builder = with_usage(builder, _USAGES[Profile(profile)], is_rsa=isinstance(key, rsa.RSAPublicKey))
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         if profile == Profile.OCSP_RESPONDER:
@@ -203,7 +201,7 @@ class TestAuthority:
         builder = builder.add_extension(self._key_identifier(), critical=False)
         for serial in self._revoked:
             if (revocation := self.revocation_of(serial, at)) is not None:
-                builder = builder.add_revoked_certificate(_entry(serial, revocation))
+                builder = builder.add_revoked_certificate(revoked_entry(serial, revocation))
         return builder.sign(self.key, natural_hash(self.key.public_key())).public_bytes(Encoding.DER)
 
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
@@ -223,95 +221,6 @@ class TestAuthority:
     def _sign(self, builder: x509.CertificateBuilder) -> bytes:
         certificate = builder.sign(self.key, natural_hash(self.key.public_key()))
         return certificate.public_bytes(Encoding.DER)
-
-
-def _entry(serial_number: int, revocation: Revocation) -> x509.RevokedCertificate:
-    entry = x509.RevokedCertificateBuilder().serial_number(serial_number).revocation_date(revocation.at)
-    if revocation.reason is not None:
-        entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags(revocation.reason)), critical=False)
-    return entry.build()
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name(
-        [x509.NameAttribute(NameOID.COUNTRY_NAME, "DE"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
-    )
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: PublicKey, not_before: datetime, not_after: datetime
-) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder(issuer_name=issuer, subject_name=subject, public_key=key)
-    builder = builder.serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(not_before).not_valid_after(not_after)
-    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-
-
-def _ca_builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: PublicKey,
-    not_before: datetime,
-    not_after: datetime,
-    *,
-    path_length: int,
-) -> x509.CertificateBuilder:
-    builder = _builder(subject, issuer, key, not_before, not_after)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-    return builder.add_extension(_key_usage(key_cert_sign=True), critical=True)
-
-
-def _with_usage(builder: x509.CertificateBuilder, usage: _Usage, *, is_rsa: bool) -> x509.CertificateBuilder:
-    key_usage = _key_usage(
-        digital_signature=True,
-        content_commitment=usage.content_commitment,
-        key_encipherment=usage.encipherment and is_rsa,
-        key_agreement=usage.encipherment and not is_rsa,
-    )
-    builder = builder.add_extension(key_usage, critical=True)
-    if not usage.extended:
-        return builder
-    return builder.add_extension(x509.ExtendedKeyUsage(usage.extended), critical=usage.exclusive)
-
-
-def _key_usage(
-    *,
-    digital_signature: bool = False,
-    content_commitment: bool = False,
-    key_encipherment: bool = False,
-    key_agreement: bool = False,
-    key_cert_sign: bool = False,
-) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=content_commitment,
-        key_encipherment=key_encipherment,
-        data_encipherment=False,
-        key_agreement=key_agreement,
-        key_cert_sign=key_cert_sign,
-        crl_sign=key_cert_sign,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _read_request(request: bytes | PublicKey) -> tuple[PublicKey, x509.Name | None, list[x509.GeneralName]]:
-    if not isinstance(request, bytes):
-        return request, None, []
-    try:
-        csr = x509.load_pem_x509_csr(request)
-        key, holds = csr.public_key(), csr.is_signature_valid
-        names = [
-            name
-            for extension in csr.extensions
-            if isinstance(extension.value, x509.SubjectAlternativeName)
-            for name in extension.value
-        ]
-    except ValueError as error:
-        raise CertificateMalformed("request cannot be read") from error
-    if not holds or not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise CertificateMalformed("request is not signed by its key")
-    return key, csr.subject, names
 
 
 def _write(path: Path, data: bytes) -> None:
