@@ -280,7 +280,7 @@ async def test_encryption_needs_a_certificate_for_every_recipient(gateway: Gatew
     }
 
 
-@pytest.mark.clause("DIR-51", "TR 01201-3.1 step 8 FC-01")
+@pytest.mark.clause("DIR-51", "TR 01201-3.1 step 8 FC-03")
 @pytest.mark.parametrize(
     ("made", "reason"),
     [

@@ -141,7 +141,7 @@ def test_copy_is_for_every_certificate_that_still_holds() -> None:
     assert cms.startswith(b"first|second|own certificate|")
 
 
-@pytest.mark.clause("DIR-51")
+@pytest.mark.clause("DIR-51", "TR 01201-3.1 step 8 FC-03")
 def test_certificate_that_ended_since_acceptance_fails_the_copy() -> None:
     certificates = {recipient.address: (b"ended",) for recipient in PEOPLE}
     with pytest.raises(ComposeFailed, match="recipient-certificate-unusable"):

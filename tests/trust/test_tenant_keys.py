@@ -55,7 +55,7 @@ def test_sealer_encrypts_for_everybody_named(signer_of: SignerOf, now: datetime)
     assert [decrypt(sealed, holder.key, holder.certificate_der) for holder in holders] == [ENTITY, ENTITY]
 
 
-@pytest.mark.clause("DIR-51")
+@pytest.mark.clause("DIR-51", "TR 01201-3.1 step 8 FC-03")
 def test_sealer_objects_to_what_it_would_not_encrypt_for(
     signer_of: SignerOf, authority: TestAuthority, now: datetime
 ) -> None:
