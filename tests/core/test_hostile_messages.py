@@ -80,7 +80,7 @@ def examine(octets: bytes) -> None:
 def test_kept_files_are_read_in_no_time(path: Path) -> None:
     before = process_time()
     examine(path.read_bytes())
-    assert process_time() - before < 3
+    assert process_time() - before < 10
 
 
 @given(st.sampled_from(GOOD), CHANGES)
