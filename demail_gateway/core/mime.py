@@ -31,6 +31,7 @@ MAX_DEPTH = 30
 DEPTH_LIMIT = "mime-depth-limit"
 PARTS_LIMIT = "mime-parts-limit"
 NO_BOUNDARY = "mime-no-boundary"
+"""There is none, or one that is longer than a line can be or contains a line end."""
 NOT_CLOSED = "mime-not-closed"
 
 
@@ -177,7 +178,7 @@ class _Walk:
         self.parts.append(self.part(entity, path, content_type, parameters))
         if not content_type.startswith("multipart/"):
             return
-        if not boundary:
+        if not boundary or len(boundary) > _MAX_LINE_OCTETS or "\n" in boundary:
             defects.append(NO_BOUNDARY)
         elif depth >= MAX_DEPTH:
             defects.append(DEPTH_LIMIT)
@@ -214,16 +215,15 @@ class _Walk:
     def delimiters(self, entity: _Entity, boundary: str) -> Iterator[tuple[int, int, bool]]:
         """Delimiter lines: where the line end before them starts, where the next line starts, whether they close."""
         mark = b"--" + boundary.encode("utf-8", "surrogateescape")
-        at = entity.body
-        while (at := self.data.find(mark, at, entity.end)) >= 0:
-            after = at + len(mark)
-            # the rest of the line is looked at only where a line begins, else many marks in one line take forever
-            if at == entity.body or self.data[at - 1] == _LF:
-                closing = self.data.startswith(b"--", after)
-                line_end = self.data.find(b"\n", after, entity.end) + 1 or entity.end
-                if not self.data[after + 2 * closing : line_end].strip(b" \t\r\n"):
-                    yield self.before_line(at, entity.body), line_end, closing
-            at = after
+        # one search within the octets for whole lines: a message may have millions that only begin like the mark
+        line = re.compile(b"\n" + re.escape(mark) + _REST_OF_DELIMITER)
+        longest = len(mark) + _MAX_PADDING + len(b"\n--\n")
+        first = line.match(b"\n" + self.data[entity.body : min(entity.end, entity.body + longest)])
+        if first is not None:
+            yield entity.body, min(entity.body + first.end(), entity.end), first["closing"] is not None
+        for position, match in _matches(self.data, line, longest, entity.body, entity.end):
+            start, end = position + match.start() + 1, position + match.end() + 1
+            yield self.before_line(start, entity.body), min(end, entity.end), match["closing"] is not None
 
     def before_line(self, at: int, lowest: int) -> int:
         """Position of the line end in front of `at`, which belongs to the delimiter (RFC 2046 §5.1.1)."""
@@ -264,7 +264,12 @@ class _Walk:
         )
 
 
-_LF, _CR = 0x0A, 0x0D
+_CR = 0x0D
+_MAX_LINE_OCTETS = 998
+"""RFC 5322 §2.1.1; a boundary stands in one line."""
+_MAX_PADDING = 16 * 1024
+_REST_OF_DELIMITER = rb"(?P<closing>--)?[ \t\r]{0,%d}+(?=\n|\Z)" % _MAX_PADDING
+"""RFC 2046 §5.1.1: blanks may follow; far more of them here than fit into a line."""
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _MAX_PART_HEADER_OCTETS = 64 * 1024
 _MAX_PART_FIELDS = 200
@@ -330,6 +335,15 @@ def _filename(name: str | None) -> str | None:
         return None
     plain = without_controls(decode_words(name)).replace("\\", "/").rpartition("/")[2].strip()
     return None if plain.strip(".") == "" else plain
+
+
+def _matches(
+    octets: bytes | Windows, pattern: re.Pattern[bytes], longest: int, start: int, end: int
+) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """Matches, each with the position to which its own are relative."""
+    if isinstance(octets, bytes):
+        return ((0, match) for match in pattern.finditer(octets, start, end))
+    return octets.matches(pattern, longest, start, end)
 
 
 def _in_memory(octets: bytes | Windows, start: int, end: int) -> memoryview:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import overload
 
@@ -69,6 +70,30 @@ class Windows:
             # the next search begins where a mark across the border would begin
             start = window_at + len(window) - len(mark) + 1
         return -1
+
+    def matches(
+        self, pattern: re.Pattern[bytes], longest: int, start: int, end: int
+    ) -> Iterator[tuple[int, re.Match[bytes]]]:
+        """Matches as of ``pattern.finditer(octets[start:end])``, each with the position to which its own are relative.
+
+        `longest`: no match has more octets, together with what the pattern looks at behind it. Two windows and twice
+        `longest` are in memory.
+        """
+        window, window_at = b"", start
+        while True:
+            fetched = window_at + len(window)
+            window += self._fetch(fetched, max(0, min(self._window_octets + longest, end - fetched)))
+            is_last = window_at + len(window) >= end
+            # what begins behind this place may not be here to its end
+            cut = len(window) if is_last else len(window) - longest + 1
+            for match in pattern.finditer(window):
+                if match.start() >= cut and not is_last:
+                    break
+                yield window_at, match
+                cut = max(cut, match.end())
+            if is_last:
+                return
+            window, window_at = window[cut:], window_at + cut
 
     def chunks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The octets from `start` to `end` in pieces, with CRLF as line ends."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.policy
+import re
 import zlib
 from email.message import EmailMessage
 from time import process_time
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demail_gateway.core.header import Header, HeaderField, read_header, read_message
+from demail_gateway.core.large_message import read_large_message
 from demail_gateway.core.message import PartSource, build_entity, multipart_signed
 from demail_gateway.core.mime import (
     DEPTH_LIMIT,
@@ -174,6 +176,50 @@ def test_hostile_bodies_take_linear_time(content: bytes) -> None:
     before = process_time()
     parts_of(body(content))
     assert process_time() - before < 3
+
+
+def test_millions_of_lines_that_only_begin_like_a_delimiter_cost_little() -> None:
+    content = body(*[b"--bx"] * 4_000_000)
+    before = process_time()
+    parts_of(content)
+    large = read_large_message(len(content), lambda start, size: content[start : start + size])
+    read_parts(large.header, large.body)
+    assert process_time() - before < 5
+
+
+def lines_between_delimiters(content: bytes) -> list[bytes]:
+    """Parts between lines that are ``--b`` or ``--b--`` and blanks, found line by line."""
+    found: list[bytes] = []
+    current: bytes | None = None
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", content):
+        bare = line.rstrip(b" \t\r\n")
+        if bare in (b"--b", b"--b--"):
+            if current is not None:
+                found.append(re.sub(rb"\r?\n\Z", b"", current))
+            current = b""
+            if bare == b"--b--":
+                return found
+        elif current is not None:
+            current += line
+    return found if current is None else [*found, current]
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"--b", b"--", b" ", b"\t", b"\r", b"\n", b"\r\n", b"x", b"b", b"-", b"\n--b\n"]), max_size=30
+    ).map(b"".join)
+)
+def test_delimiters_are_lines_of_their_own(content: bytes) -> None:
+    parts = read_parts(read_header(b"Content-Type: multipart/mixed; boundary=b\r\n"), content)
+    assert [bytes(part.entity) for part in parts[1:]] == lines_between_delimiters(content)
+
+
+@pytest.mark.parametrize("boundary", ["b" * 999, "a\nb"])
+def test_a_boundary_that_fits_into_no_line_is_none(boundary: str) -> None:
+    value = boundary.replace("\n", "%0A")
+    header = read_header(f"Content-Type: multipart/mixed; boundary*=utf-8''{value}\r\n".encode())
+    (alone,) = read_parts(header, f"--{boundary}\r\n\r\nx\r\n--{boundary}--\r\n".encode())
+    assert alone.defects == (NO_BOUNDARY,)
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"multipart/mixed; boundary=b", b"text/plain", b"multipart/x"]))
