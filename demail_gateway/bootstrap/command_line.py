@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -25,6 +25,7 @@ from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.settings import Settings
 from demail_gateway.storage.administration import PostgresAdministration
 from demail_gateway.storage.queues import PostgresQueues
+from demail_gateway.storage.rewrapping import KeyRotation
 from demail_gateway.tenancy.client_authentication import PinnedCertificate
 from demail_gateway.tenancy.identifiers import Prefix, format_id, parse_id
 from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope, Scope
@@ -48,6 +49,12 @@ async def administration(settings: Settings) -> AsyncIterator[CommandLineAdminis
             Certify(adapter, SoftwareWorkshop(), utc_now, os.urandom),
             Settle(PostgresQueues(known.engine, clocks=known.clocks), utc_now),
         )
+
+
+async def rewrap_keys(settings: Settings) -> dict[str, Any]:
+    """Tenants' keys under the current master key (GWT-36); raises as `administration`."""
+    async with store(settings) as known:
+        return asdict(await KeyRotation(known.engine, known.keys).rewrap(COMMAND_LINE, utc_now()))
 
 
 class CommandLineAdministration:

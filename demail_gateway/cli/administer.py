@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 tenant_app = typer.Typer(help="Mandanten.", no_args_is_help=True)
 client_app = typer.Typer(help="Clients (Fachverfahren) und Betreiber-Clients.", no_args_is_help=True)
 connection_app = typer.Typer(help="Anbieter-Verbindungen.", no_args_is_help=True)
-key_app = typer.Typer(help="S/MIME-Schlüssel der Mandanten.", no_args_is_help=True)
+key_app = typer.Typer(help="Schlüssel der Mandanten.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON auf stdout.")]
 KeySetFile = Annotated[Path | None, typer.Option(help="JWK-Set mit öffentlichen Schlüsseln; - liest stdin.")]
@@ -171,6 +171,19 @@ def install_key(
     answer(lambda admin: admin.install_certificate(tenant, key, pem), as_json=as_json)
 
 
+@key_app.command("rewrap")
+def rewrap_keys(as_json: AsJson = False) -> None:
+    """Schützt die Inhaltsschlüssel aller Mandanten mit dem jetzigen Hauptschlüssel; beliebig wiederholbar.
+
+    Ende mit 1, wenn welche übrig bleiben: deren früherer Hauptschlüssel fehlt in DEMAIL_FORMER_MASTER_KEYS.
+    """
+    from demail_gateway.bootstrap import command_line
+
+    found = asyncio.run(command_line.rewrap_keys(load_settings()))
+    _show(found, as_json=as_json)
+    raise typer.Exit(1 if found["left"] else 0)
+
+
 def answer(ask: Ask, *, as_json: bool) -> None:
     """Prints what `ask` finds out; broken rules become lines on stderr and exit code 1."""
     from demail_gateway.bootstrap.command_line import administration
@@ -187,6 +200,10 @@ def answer(ask: Ask, *, as_json: bool) -> None:
         for fault in error.violations:
             print(f"Fehler: {fault.pointer or 'Eingabe'}: {fault.detail_de} ({fault.code})", file=sys.stderr)
         raise typer.Exit(1) from None
+    _show(found, as_json=as_json)
+
+
+def _show(found: Any, *, as_json: bool) -> None:
     if as_json:
         json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
         print()

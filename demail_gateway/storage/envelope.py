@@ -75,6 +75,10 @@ class MasterKeys:
         self._current = current
         self._ciphers = {key.id: AESGCM(key.octets) for key in (*former, current)}
 
+    @property
+    def current_id(self) -> str:
+        return self._current.id
+
     def new_tenant_key(self, tenant_id: UUID, version: int = 1) -> WrappedTenantKey:
         """A fresh content key for a tenant, wrapped by the current master key. Write it with the tenant's row."""
         return self._wrapped(tenant_id, version, os.urandom(_KEY_BYTES))
