@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from demail_gateway.application.ports.administration import ClientSummary, KeyRecord, TenantRecord
-from demail_gateway.application.ports.installation import FetchedAnswer
+from demail_gateway.application.ports.installation import FetchedAnswer, KnownAnswer
 from demail_gateway.core.errors import Conflict, KeyUnavailable, StoreUnavailable
 from demail_gateway.core.journal import chain_faults
 from demail_gateway.core.vocabulary import AccountState
@@ -259,6 +259,22 @@ async def test_revocation_list_is_replaced_by_a_later_one_alone(stage: Stage) ->
     assert await store(b"older", timedelta(minutes=1)) == (b"later",)
     assert await store(b"again", timedelta(hours=1)) == (b"again",)
     assert await store(b"other", timedelta(0), "http://ca/2.crl") == (b"again", b"other")
+
+
+@pytest.mark.clause("DIR-35")
+async def test_answers_tell_when_they_were_had_and_go_when_no_source_gives_them_any_more(stage: Stage) -> None:
+    installation = PostgresInstallation(stage.engine, stage.keys)
+    one, other = "http://ocsp/#ab", "http://ocsp/#cd"
+    for source, at in ((one, NOW), (other, NOW), (one, NOW + timedelta(hours=1))):
+        await installation.store_status_answer(source, FetchedAnswer(b"answer", "ab" * 32, NOW, None), at)
+    known = await installation.status_answers()
+    assert known == (KnownAnswer(b"answer", NOW + timedelta(hours=1)), KnownAnswer(b"answer", NOW))
+    late = NOW + timedelta(days=31, minutes=1)
+    await installation.store_status_answer("http://ca/3.crl", FetchedAnswer(b"new", "ab" * 32, late, None), late)
+    assert {each.der for each in await installation.status_answers()} == {b"new", b"answer"}
+    later = late + timedelta(hours=1)
+    await installation.store_status_answer("http://ca/3.crl", FetchedAnswer(b"new", "ab" * 32, late, None), later)
+    assert await installation.status_answers() == (KnownAnswer(b"new", later),)
 
 
 async def test_ping_and_clock_ask_the_database(stage: Stage) -> None:
