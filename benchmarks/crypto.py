@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
-from benchmarks.confirmations import confirmation_check
+from benchmarks.confirmations import confirmation_check, whole_pdf
 from benchmarks.paths import judgements
 from demail_gateway.bootstrap.memory import keep_freed_memory
 from demail_gateway.core.entity import PartSource, Piece, build_entity, enveloped_pieces, signed_pieces
@@ -158,6 +158,7 @@ def _small(signer: SoftwareSigner) -> list[Measurement]:
         Measurement("p256, 10 KiB: integrity, µs", sealed, None, 60.0, 400),
         Measurement("p256, 10 KiB: CMS verified, µs", verified, None, 200.0, 200),
         Measurement("confirmation verified, µs", confirmation_check(), None, 1500.0, 20),
+        Measurement("the same with a whole PDF, µs", confirmation_check(whole_pdf), None, 1500.0, 20),
     ]
 
 
