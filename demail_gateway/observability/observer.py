@@ -10,7 +10,6 @@ from demail_gateway.observability.metrics import Metrics
 
 _LEVELS: dict[str, int] = {
     "queue_age": logging.DEBUG,
-    "sweep": logging.DEBUG,
     "drain_ended": logging.DEBUG,
     "line_opened": logging.DEBUG,
     "line_closed": logging.DEBUG,
