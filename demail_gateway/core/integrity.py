@@ -21,6 +21,7 @@ from demail_gateway.core.integrity_field import (
     INTEGRITY,
     ONLY_IF_PRESENT,
     IntegrityField,
+    finished,
     read_certificate,
     read_field,
     same_integrity_value,
@@ -94,11 +95,11 @@ def seal_fields(message: ChunkedMessage, *, hash_name: HashName, domain: str, si
     for chunk in message.body_chunks():
         hasher.update(chunk)
     bh = hasher.digest()
-    digest = covered_digest(header.topmost(_COVERED), write_field(a, domain, h, bh, None), hash_name)
+    unfinished = write_field(a, domain, h, bh, None)
+    digest = covered_digest(header.topmost(_COVERED), unfinished, hash_name)
     if signer is None:
-        return write_field(a, domain, h, bh, digest)
-    signed = write_field(a, domain, h, bh, signer.sign_digest(hash_name, digest))
-    return signed + write_certificate(signer.certificate_der)
+        return finished(unfinished, digest)
+    return finished(unfinished, signer.sign_digest(hash_name, digest)) + write_certificate(signer.certificate_der)
 
 
 def check_integrity(

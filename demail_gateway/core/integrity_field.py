@@ -160,8 +160,13 @@ def same_integrity_value(one: str, other: str) -> bool:
 
 def write_field(a: str, domain: str, h: Sequence[str], bh: bytes, b: bytes | None) -> bytes:
     """The field in the form of IN-10 with its CRLF; `b` None leaves its value empty and the CRLF off."""
-    text = f"{_front(a, domain, tuple(h))} bh={_wrapped(bh)};\r\n b="
-    return (text if b is None else f"{text}{_wrapped(b)}\r\n").encode("ascii")
+    unfinished = f"{_front(a, domain, tuple(h))} bh={_wrapped(bh)};\r\n b=".encode("ascii")
+    return unfinished if b is None else finished(unfinished, b)
+
+
+def finished(unfinished: bytes, b: bytes) -> bytes:
+    """What `write_field` left without a value for ``b``, with it."""
+    return b"%s%s\r\n" % (unfinished, _wrapped(b).encode("ascii"))
 
 
 @lru_cache(maxsize=256)
