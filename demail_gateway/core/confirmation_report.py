@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from demail_gateway.core.address import Address
 from demail_gateway.core.checks import Check, Outcome
-from demail_gateway.core.header import ReadMessage
+from demail_gateway.core.header import Header
 from demail_gateway.core.options import SendOptions
+from demail_gateway.core.primitives import HashName
 from demail_gateway.core.vocabulary import ConfirmationKind
 
 
@@ -48,6 +49,14 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A message as handed over, as far as a confirmation is held against it."""
+
+    header: Header
+    body_digest: Callable[[HashName], bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SentCopy:
     """A copy as it was submitted."""
 
@@ -59,9 +68,9 @@ class SentCopy:
     private_id: str
     reply_to: Address | None = field(default=None, repr=False)
     submitted_at: datetime | None = None
-    octets: bytes | ReadMessage | None = field(default=None, repr=False)
-    """As handed over; a message too large for the memory as read. None if no longer kept: then chosen-recipient and
-    body cannot be compared."""
+    octets: bytes | SentMessage | None = field(default=None, repr=False)
+    """As handed over, or what was learnt of a message that is not in memory. None if no longer kept: then
+    chosen-recipient and body cannot be compared."""
     provider_domains: frozenset[str] = frozenset()
     """Domains of the system addresses of the provider that took it; empty: not known."""
 

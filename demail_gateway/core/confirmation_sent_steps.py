@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from demail_gateway.core.checks import Outcome
-from demail_gateway.core.confirmation_report import SentCopy
+from demail_gateway.core.confirmation_report import SentCopy, SentMessage
 from demail_gateway.core.confirmation_situation import NOT_APPLICABLE, UNREADABLE, Result, Situation, passed_or
 from demail_gateway.core.confirmation_xml import collapsed
-from demail_gateway.core.header import ReadMessage
 from demail_gateway.core.metadata import OPTION_FIELDS, Metadata, chosen_recipients
 from demail_gateway.core.metadata_proof import prove_body
 from demail_gateway.core.vocabulary import ConfirmationKind
@@ -44,7 +43,7 @@ def body_proof(s: Situation) -> Result:
         return UNREADABLE
     if s.sent_message is None:
         return Result(Outcome.INDETERMINATE, ("body-proof-impossible",))
-    proof = prove_body(s.original_integrity, s.sent_message.body_chunks())
+    proof = prove_body(s.original_integrity, s.sent_message.body_digest)
     return Result(proof.outcome, proof.findings)
 
 
@@ -60,7 +59,7 @@ def submitted(s: Situation) -> Result:
     return Result(Outcome.FAILED if changed else Outcome.PASSED, changed)
 
 
-def _changed_fields(original: Metadata, sent: SentCopy, message: ReadMessage | None) -> Iterator[str]:
+def _changed_fields(original: Metadata, sent: SentCopy, message: SentMessage | None) -> Iterator[str]:
     if original.sender != sent.sender:
         yield "x-de-mail-sender"
     if message is not None and not chosen_recipients(message.header).same_as(original.chosen_recipients):

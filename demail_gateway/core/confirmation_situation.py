@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 from demail_gateway.core.address import Address, TrustedDomains, parse_address
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_reading import Confirmation
-from demail_gateway.core.confirmation_report import SentCopy, Standing
+from demail_gateway.core.confirmation_report import SentCopy, SentMessage, Standing
 from demail_gateway.core.correlation import Correlation
+from demail_gateway.core.digests import body_digest
 from demail_gateway.core.errors import AddressInvalid, MalformedMessage
-from demail_gateway.core.header import ReadMessage, read_message
+from demail_gateway.core.header import read_message
 from demail_gateway.core.integrity_field import IntegrityField
 from demail_gateway.core.metadata_proof import original_integrity
 from demail_gateway.core.primitives import CertificateVerdict, Judge, Verifier
@@ -61,15 +62,16 @@ class Situation:
         return standing_of(self.correlation)
 
     @cached_property
-    def sent_message(self) -> ReadMessage | None:
+    def sent_message(self) -> SentMessage | None:
         """The sent copy read; None if it is not kept or cannot be read."""
         octets = None if self.sent is None else self.sent.octets
         if not isinstance(octets, bytes):
             return octets
         try:
-            return read_message(octets)
+            message = read_message(octets)
         except MalformedMessage:
             return None
+        return SentMessage(message.header, partial(body_digest, message.body))
 
     @cached_property
     def original_integrity(self) -> IntegrityField | None:

@@ -7,14 +7,14 @@ covers this header section, and through ``bh=`` this body, without the original 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hmac import compare_digest
 
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.confirmation_xml import AcknowledgeMessage
-from demail_gateway.core.digests import BodyHasher, header_digest
+from demail_gateway.core.digests import header_digest
 from demail_gateway.core.errors import CertificateMalformed, MalformedMessage
 from demail_gateway.core.header import HeaderField
 from demail_gateway.core.integrity import key_findings
@@ -74,14 +74,11 @@ def prove_metadata(
     return _signature(message, integrity, integrity.hash_name, integrity.scheme, digest, verifier, judge, at)
 
 
-def prove_body(integrity: IntegrityField | None, body: Iterable[bytes | memoryview]) -> Proof:
-    """Step 11: whether the original's ``bh=`` is the hash of the body that was submitted, which comes in pieces."""
+def prove_body(integrity: IntegrityField | None, body_digest: Callable[[HashName], bytes]) -> Proof:
+    """Step 11: whether the original's ``bh=`` is the digest of the body that was submitted."""
     if integrity is None or integrity.hash_name is None:
         return Proof(Outcome.INDETERMINATE, ("body-proof-impossible",))
-    hasher = BodyHasher(integrity.hash_name)
-    for piece in body:
-        hasher.update(piece)
-    if compare_digest(hasher.digest(), integrity.bh):
+    if compare_digest(body_digest(integrity.hash_name), integrity.bh):
         return Proof(Outcome.PASSED)
     return Proof(Outcome.FAILED, ("body-proof-mismatch",))
 

@@ -19,6 +19,7 @@ from demail_gateway.application.inspect_package import inspect_package
 from demail_gateway.bootstrap.offline import inspection_tools
 from demail_gateway.core.checks import Outcome
 from demail_gateway.core.header import read_message
+from demail_gateway.core.limits import MIB
 from demail_gateway.core.package import MANIFEST, SIGNATURE, Manifest, Role, entry_of, write_manifest
 from demail_gateway.core.vocabulary import ConfirmationKind, NotificationType
 from demail_gateway.trust.authority import Profile, TestAuthority
@@ -186,6 +187,14 @@ def test_a_large_message_stays_in_the_archive() -> None:
     finally:
         tracemalloc.stop()
     assert peak < len(large_original()) / 2
+
+
+def test_a_message_larger_than_any_leaves_its_proof_undecided() -> None:
+    """TR 01201-3.1 §4.1: no provider took it, so no proof is held against it; none passes, either."""
+    inspection = inspected(large_package(large_original() + b"x" * 45 * MIB))
+    outcome, detail = found(inspection, "confirmation.10-correlation")
+    assert (outcome, detail) == (Outcome.FAILED, "evidence/1.eml: correlation-none; no-sent-message")
+    assert inspection.outcome is Outcome.INDETERMINATE
 
 
 def test_a_proof_of_another_message_fails() -> None:
