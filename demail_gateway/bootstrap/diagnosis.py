@@ -40,13 +40,22 @@ class Diagnosis:
     well: bool
     fact: str
     mend: str = ""
+    warning: bool = False
+    """Works as it was chosen, and somebody must know: no fault."""
 
     def as_line(self) -> str:
-        sign = "gut   " if self.well else "FEHLER"
-        return f"{sign} {self.part}: {self.fact}" + (f" → {self.mend}" if self.mend and not self.well else "")
+        sign = "FEHLER" if not self.well else "ACHTUNG" if self.warning else "gut"
+        shows_mend = self.mend and (self.warning or not self.well)
+        return f"{sign:<7} {self.part}: {self.fact}" + (f" → {self.mend}" if shows_mend else "")
 
     def as_document(self) -> dict[str, Any]:
-        return {"part": self.part, "well": self.well, "fact": self.fact, "mend": self.mend}
+        return {
+            "part": self.part,
+            "well": self.well,
+            "warning": self.warning,
+            "fact": self.fact,
+            "mend": self.mend,
+        }
 
 
 async def diagnose(settings: Settings) -> list[Diagnosis]:
@@ -62,8 +71,14 @@ async def diagnose(settings: Settings) -> list[Diagnosis]:
         ("connections", _connections, "neues Zertifikat beim Anbieter beantragen, client_certificate_file ersetzen"),
     ]
     found = [await _looked(part, check(settings), mend) for part, check, mend in checks]
-    found.append(Diagnosis("scanner", True, _SCANNERS[settings.scanner]))
+    found.append(scanner_diagnosis(settings))
     return found + [each async for each in _providers(settings)]
+
+
+def scanner_diagnosis(settings: Settings) -> Diagnosis:
+    """No scanner, or one for tests, is a choice and no fault; it is said loudly (SND-74)."""
+    mend = "hinter dem Gateway prüfen, Anhänge nicht ungeprüft öffnen"
+    return Diagnosis("scanner", True, _SCANNERS[settings.scanner], mend, warning=True)
 
 
 async def _looked(part: str, check: Awaitable[str], mend: str) -> Diagnosis:

@@ -10,7 +10,7 @@ from demail_gateway.settings import ConfigurationError, load_settings
 
 
 async def run_doctor(*, as_json: bool) -> int:
-    """Exit code: 0 all well, 1 otherwise."""
+    """Exit code: 0 all well, warnings or not; 1 otherwise."""
     try:
         settings = load_settings()
     except ConfigurationError as error:
