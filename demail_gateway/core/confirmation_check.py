@@ -24,7 +24,7 @@ from demail_gateway.core.confirmation_situation import Result, Situation
 from demail_gateway.core.confirmation_steps import STEPS
 from demail_gateway.core.correlation import Correlation
 from demail_gateway.core.metadata_proof import MISMATCH
-from demail_gateway.core.primitives import Judge, Verifier
+from demail_gateway.core.primitives import CertificateVerdict, Judge, Verifier
 from demail_gateway.core.trust_verdict import validation_of
 
 __all__ = ["ConfirmationReport", "SentCopy", "Verdict", "check_confirmation"]
@@ -45,7 +45,7 @@ def check_confirmation(
     `correlation` None: it stands alone (offline), and what needs the sent message does not count. Else `sent` is the
     copy that `correlation` names, None if it names none. `at` is the moment of first reception (IN-26).
     """
-    situation = Situation(confirmation, correlation, sent, verifier, judge, trusted, at)
+    situation = Situation(confirmation, correlation, sent, verifier, _Once(judge), trusted, at)
     results = {name: step(situation) for name, step, _ in STEPS}
     verdict = _verdict(results, correlation)
     contents, original = confirmation.contents, confirmation.original
@@ -66,6 +66,19 @@ def check_confirmation(
         concerns=_concerns(situation.recipient, sent),
         validation=validation_of(situation.verdicts),
     )
+
+
+class _Once:
+    """A judge that is asked once about each certificate: seal and XML mostly have the same, and the moment is one."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._verdicts: dict[bytes, CertificateVerdict] = {}
+
+    def judge(self, certificate_der: bytes, at: datetime) -> CertificateVerdict:
+        if certificate_der not in self._verdicts:
+            self._verdicts[certificate_der] = self._judge.judge(certificate_der, at)
+        return self._verdicts[certificate_der]
 
 
 _CONFIRMING = (

@@ -67,17 +67,15 @@ def read_profile(signature: etree._Element, references: Container[str] = frozens
     Raises:
         XmlSignatureInvalid: for everything that CO-14 does not name.
     """
-    if any(not isinstance(node.tag, str) for node in signature.iter()):
+    if next(signature.iter(etree.Comment, etree.ProcessingInstruction, etree.Entity), None) is not None:
         # A comment inside a value would split what is read from what is seen.
         raise XmlSignatureInvalid("comment or processing instruction inside the signature")
-    signed_info, value, key_info = _children(signature, "SignedInfo", "SignatureValue", "KeyInfo")
-    canonicalisation, method, reference = _children(
-        signed_info, "CanonicalizationMethod", "SignatureMethod", "Reference"
-    )
+    signed_info, value, key_info = _children(signature, _SIGNATURE)
+    canonicalisation, method, reference = _children(signed_info, _SIGNED_INFO)
     uri = reference.get("URI")
     if uri is None or uri not in references:
         raise XmlSignatureInvalid("reference to something else than the document")
-    transforms, digest_method, digest_value = _children(reference, "Transforms", "DigestMethod", "DigestValue")
+    transforms, digest_method, digest_value = _children(reference, _REFERENCE)
     if len(method) or len(digest_method):
         raise XmlSignatureInvalid("algorithm with parameters")
     return Profile(
@@ -108,10 +106,10 @@ def _read_certificates(key_info: etree._Element) -> tuple[bytes, ...]:
     return tuple(_decoded(node) for node in found)
 
 
-def _children(parent: etree._Element, *names: str) -> list[etree._Element]:
+def _children(parent: etree._Element, tags: list[str]) -> list[etree._Element]:
     """The children of `parent`, which must be exactly these, in this order."""
     found = list(parent)
-    if [node.tag for node in found] != [ds(name) for name in names]:
+    if [node.tag for node in found] != tags:
         raise XmlSignatureInvalid("structure of the signature is not permitted")
     return found
 
@@ -153,3 +151,8 @@ def _decoded(node: etree._Element) -> bytes:
 
 def ds(name: str) -> str:
     return f"{{{DS}}}{name}"
+
+
+_SIGNATURE = [ds(name) for name in ("SignedInfo", "SignatureValue", "KeyInfo")]
+_SIGNED_INFO = [ds(name) for name in ("CanonicalizationMethod", "SignatureMethod", "Reference")]
+_REFERENCE = [ds(name) for name in ("Transforms", "DigestMethod", "DigestValue")]
