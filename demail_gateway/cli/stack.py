@@ -11,10 +11,8 @@ import base64
 import json
 import os
 import secrets
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +27,8 @@ from demail_gateway.cli.processes import MODULES
 from demail_gateway.cli.rest import Rest
 from demail_gateway.cli.sandbox_client import SandboxFacts, certificate_for
 from demail_gateway.cli.seed import Seeded, Wanted, take_on
-from demail_gateway.cli.supervise import OnRestart, Supervisor, answers, listens
+from demail_gateway.cli.supervise import OnRestart, Supervisor, answers, listens, stop_signals
+from demail_gateway.embedded import place
 from demail_gateway.embedded.ports import free_port
 from demail_gateway.settings import Settings, load_settings
 
@@ -80,7 +79,9 @@ class Stack:
         self._wanted = wanted
         self._step = step
         self._environ = environ
-        self.directory = Path(tempfile.mkdtemp(prefix="demail-run-"))
+        # held by a lock: what a killed run has left is removed here, keys and secrets with it
+        self._place = place.temporary("demail-run-", account=None, in_memory=False)
+        self.directory = self._place.path
         (self.directory / _TEMPORARY).mkdir()
         self.supervisor = Supervisor(self.directory)
         self._servers: Servers | None = None
@@ -96,12 +97,12 @@ class Stack:
             await self.supervisor.__aexit__(kind, error, trace)
         finally:
             # an impatient third Ctrl-C must not leave keys and data behind; what is left takes a moment
-            before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+            before = {each: signal.signal(each, signal.SIG_IGN) for each in stop_signals()}
             try:
                 if self._servers is not None:
                     await self._servers.stop()
             finally:
-                shutil.rmtree(self.directory, ignore_errors=True)
+                self._place.release()
                 for each, handler in before.items():
                     signal.signal(each, handler)
 
@@ -155,7 +156,7 @@ class Stack:
         return connection["id"], tuple(await asyncio.gather(*taken))
 
     async def watch(self, on_restart: OnRestart) -> None:
-        """Keeps everything running until SIGINT or SIGTERM."""
+        """Keeps everything running until a signal to stop."""
         if self._servers is not None:
             for name, server in self._servers.private.items():
                 self.supervisor.keep(name, server)

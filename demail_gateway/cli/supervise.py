@@ -3,7 +3,7 @@
     async with Supervisor(directory) as supervisor:
         supervisor.add("api", ["…", "api"], environment, ready=lambda: answers("http://127.0.0.1:8080/livez"))
         await supervisor.start()
-        await supervisor.watch(on_restart)      # until SIGINT or SIGTERM
+        await supervisor.watch(on_restart)      # until SIGINT, SIGTERM or SIGHUP
 
 For `dev` and `demo` on one machine. In production the service manager or the container engine does this.
 """
@@ -42,7 +42,7 @@ class ChildFailed(RuntimeError):
 
 
 class StopRequested(Exception):
-    """SIGINT or SIGTERM came while the children were being started."""
+    """A signal to stop came while the children were being started."""
 
 
 class Server(Protocol):
@@ -68,8 +68,9 @@ class Child:
 class Supervisor:
     """Children with a log file each in `directory`. To be used from the main thread: children end with it.
 
-    As a context it takes SIGINT and SIGTERM: the first ends `start` (StopRequested) or `watch` (which returns), a
-    second one during the stop kills what has not ended yet. Leaving the context stops everything, whatever the reason.
+    As a context it takes SIGINT, SIGTERM and SIGHUP (a terminal that is closed): the first ends `start` (StopRequested)
+    or `watch` (which returns), a second one during the stop kills what has not ended yet. Leaving the context stops
+    everything, whatever the reason.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -78,6 +79,7 @@ class Supervisor:
         self._servers: dict[str, Server] = {}
         self._told_to_stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._signals: tuple[signal.Signals, ...] = ()
 
     def add(
         self,
@@ -105,12 +107,12 @@ class Supervisor:
 
         Raises:
             ChildFailed: one ended or was not ready within 90 s.
-            StopRequested: SIGINT or SIGTERM came meanwhile.
+            StopRequested: a signal to stop came meanwhile.
         """
         await self.unless_told(self._start_all(together=together))
 
     async def unless_told(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """What `work` returns. Raises StopRequested, after cancelling it, when SIGINT or SIGTERM comes before."""
+        """What `work` returns. Raises StopRequested, after cancelling it, when a signal to stop comes before."""
         doing = asyncio.ensure_future(work)
         await self._until_told(doing)
         if doing.cancelled():
@@ -118,7 +120,7 @@ class Supervisor:
         return doing.result()
 
     async def watch(self, on_restart: OnRestart | None = None) -> None:
-        """Start anew what ends by itself, then call `on_restart` with its name; returns on SIGINT or SIGTERM."""
+        """Start anew what ends by itself, then call `on_restart` with its name; returns on a signal to stop."""
         await self._until_told(asyncio.ensure_future(self._watch_all(on_restart)))
 
     async def stop(self) -> None:
@@ -135,7 +137,8 @@ class Supervisor:
         return self._directory / f"{name}.log"
 
     async def __aenter__(self) -> Self:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        self._signals = stop_signals()
+        for each in self._signals:
             asyncio.get_running_loop().add_signal_handler(each, self._hear)
         return self
 
@@ -145,7 +148,7 @@ class Supervisor:
         try:
             await self.stop()
         finally:
-            for each in (signal.SIGINT, signal.SIGTERM):
+            for each in self._signals:
                 asyncio.get_running_loop().remove_signal_handler(each)
 
     def _hear(self) -> None:
@@ -233,6 +236,7 @@ class Supervisor:
             log.warning("server_ended", server=name)
             # in this thread, which the server's life is tied to; the children are not looked at meanwhile
             server.revive()
+            log.info("server_restarted", server=name)
             if on_restart:
                 await on_restart(name)
 
@@ -248,6 +252,12 @@ class Supervisor:
         process.end_session(child.process)
         child.process.wait()
         child.process = None
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Signals that ask for an orderly end; SIGHUP not where it is ignored (`nohup`)."""
+    asked = (signal.SIGINT, signal.SIGTERM)
+    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*asked, signal.SIGHUP)
 
 
 async def answers(url: str) -> bool:

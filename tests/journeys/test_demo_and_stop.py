@@ -39,13 +39,26 @@ def test_the_demonstration_passes_says_so_and_leaves_nothing(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_start_that_is_broken_off_ends_clean(by: signal.Signals, servers: Servers, tmp_path: Path) -> None:
     starting = Installation(tmp_path, {"DEMAIL_DATABASE_URL": servers.superuser_url})
     until(lambda: "sandbox" in starting.logs(), within_s=90)
     assert starting.stop(by) == 0, starting.output()
     assert starting.leftovers() == []
     assert not starting.ready_file.exists()
+
+
+def test_the_next_start_removes_keys_and_secrets_of_a_killed_run(servers: Servers, tmp_path: Path) -> None:
+    environment = {"DEMAIL_DATABASE_URL": servers.superuser_url, "DEMAIL_REDIS_URL": servers.redis_url}
+    killed = Installation(tmp_path / "killed", environment)
+    until(lambda: "sandbox" in killed.logs(), within_s=90)
+    killed.stop(signal.SIGKILL)
+    (left,) = (tmp_path / "killed/tmp").glob("demail-run-*")
+    following = Installation(tmp_path / "following", {**environment, "TMPDIR": str(left.parent)})
+    until(lambda: not left.exists() or following.process.poll() is not None, within_s=90)
+    assert not left.exists(), following.output()
+    assert following.stop() == 0, following.output()
+    assert killed.leftovers() == []
 
 
 def test_without_a_database_the_fault_is_one_line_without_the_password(tmp_path: Path) -> None:
