@@ -36,7 +36,10 @@ _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _TOKEN = re.compile(r"[ \t]*[^ \t]+")
 
 
-@dataclass(frozen=True, slots=True)
+_set = object.__setattr__
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class HeaderField:
     """One field with its exact octets, folding and final CRLF included.
 
@@ -47,9 +50,11 @@ class HeaderField:
     lower: str = field(init=False, compare=False)
     """Name in lower case: names are compared without regard to case (TR 01201-3.4 §3.1)."""
 
-    def __post_init__(self) -> None:
-        start = self.raw[: self.raw.find(b":") + 1]
-        object.__setattr__(self, "lower", (_known_name if len(start) <= SOFT_LINE_OCTETS else _lower_name)(start))
+    def __init__(self, raw: bytes) -> None:
+        # by hand, in one frame: a message has dozens of fields
+        start = raw[: raw.find(b":") + 1]
+        _set(self, "raw", raw)
+        _set(self, "lower", (_known_name if len(start) <= SOFT_LINE_OCTETS else _lower_name)(start))
 
     @property
     def name(self) -> str:
