@@ -14,6 +14,7 @@ Decided here, where the texts are silent or disagree:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from demail_gateway.core.address import Address, TrustedDomains
@@ -81,35 +82,24 @@ class _Once:
         return self._verdicts[certificate_der]
 
 
-_CONFIRMING = (
-    "01-integrity",
-    "03-issuer",
-    "05-schema",
-    "06-xml-signature",
-    "07-sender",
-    "08-hash",
-    "09-metadata-proof",
-)
-_DECISIVE = ("01-integrity", "06-xml-signature")
+_DECISIVE = ("confirmation.01-integrity", "confirmation.06-xml-signature")
+_PROOF = "confirmation.09-metadata-proof"
+_REJECTING = (*_DECISIVE, "confirmation.03-issuer", "confirmation.08-hash")
+_CONFIRMING = (*_REJECTING, "confirmation.05-schema", "confirmation.07-sender", _PROOF)
 
 
-def _verdict(results: dict[str, Result], correlation: Correlation | None) -> Verdict:
+def _verdict(results: Mapping[str, Result], correlation: Correlation | None) -> Verdict:
     """CO-18."""
-
-    def outcome(step: str) -> Outcome:
-        return results[f"confirmation.{step}"].outcome
-
-    rejecting = (*_DECISIVE, "03-issuer", "08-hash")
-    proof = results["confirmation.09-metadata-proof"]
-    if Outcome.FAILED in map(outcome, rejecting) or MISMATCH in proof.findings:
+    outcomes = {step: result.outcome for step, result in results.items()}
+    if any(outcomes[step] is Outcome.FAILED for step in _REJECTING) or MISMATCH in results[_PROOF].findings:
         return Verdict.REJECTED
-    if not all(outcome(step) is Outcome.PASSED for step in _DECISIVE):
+    if any(outcomes[step] is not Outcome.PASSED for step in _DECISIVE):
         return Verdict.INDETERMINATE
     if correlation is not None and correlation.copy_id is None:
         return Verdict.UNASSIGNED
-    clean = all(outcome(step) is Outcome.PASSED for step in _CONFIRMING)
-    remarks = any(result.remarks for result in results.values())
-    return Verdict.CONFIRMED if clean and not remarks else Verdict.CONFIRMED_WITH_REMARKS
+    is_clean = all(outcomes[step] is Outcome.PASSED for step in _CONFIRMING)
+    has_remarks = any(result.remarks for result in results.values())
+    return Verdict.CONFIRMED if is_clean and not has_remarks else Verdict.CONFIRMED_WITH_REMARKS
 
 
 def _concerns(recipient: Address | None, sent: SentCopy | None) -> Address | None:
