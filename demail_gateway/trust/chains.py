@@ -19,7 +19,6 @@ from typing import Any
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers, derive_quals_from_cert
 from pyhanko_certvalidator.errors import PathError, ValidationError
@@ -28,6 +27,7 @@ from pyhanko_certvalidator.validate import async_validate_path
 
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.trust.certificates import parse_certificate, public_key_of
+from demail_gateway.trust.issued import has_permitted_hash, is_issued_by
 from demail_gateway.trust.keys import is_permitted
 
 MAX_INTERMEDIATES = 256
@@ -39,7 +39,6 @@ _MOST_CANDIDATES = 16
 """Paths to try; several exist where authorities certify each other."""
 _MOST_STEPS = 512
 _KEPT_PATHS = 1024
-_PERMITTED_HASHES = frozenset({"sha256", "sha384", "sha512"})
 _UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 """What asn1crypto raises, late, on structures that are not what they say; such a certificate leads nowhere."""
 
@@ -124,7 +123,7 @@ class PathFinder:
             subject = parse_certificate(issuer).subject
             found[subject].append(issuer)
             for der in unsigned.get(subject, ()):
-                if der not in seen and _is_signed(der, issuer):
+                if der not in seen and is_issued_by(der, issuer):
                     seen.add(der)
                     waiting.append(der)
         return found
@@ -132,15 +131,7 @@ class PathFinder:
 
 def _issuers(certificate_der: bytes, authorities: dict[x509.Name, list[bytes]]) -> Iterable[bytes]:
     name = parse_certificate(certificate_der).issuer
-    return (issuer for issuer in authorities.get(name, ()) if _is_signed(certificate_der, issuer))
-
-
-def _is_signed(certificate_der: bytes, issuer_der: bytes) -> bool:
-    try:
-        parse_certificate(certificate_der).verify_directly_issued_by(parse_certificate(issuer_der))
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
+    return (issuer for issuer in authorities.get(name, ()) if is_issued_by(certificate_der, issuer))
 
 
 def _is_valid(chain: Sequence[bytes], at: datetime) -> bool:
@@ -220,13 +211,4 @@ def _within_policy(chain: Sequence[bytes]) -> bool:
     The end certificate's key is judged by the caller (row 12 of `integrity.md` §5), who names it.
     """
     issuers = all(is_permitted(public_key_of(der)) for der in chain[1:])
-    return issuers and all(signature_hash(parse_certificate(der)) in _PERMITTED_HASHES for der in chain[:-1])
-
-
-def signature_hash(signed: x509.Certificate | x509.CertificateRevocationList) -> str | None:
-    """Name of the hash in the signature of a certificate or revocation list; None if unknown."""
-    try:
-        algorithm = signed.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        return None
-    return None if algorithm is None else algorithm.name
+    return issuers and all(has_permitted_hash(parse_certificate(der)) for der in chain[:-1])

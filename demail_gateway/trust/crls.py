@@ -11,13 +11,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.trust.certificates import UNREADABLE, parse_certificate, public_key_of
-from demail_gateway.trust.chains import signature_hash
+from demail_gateway.trust.issued import has_permitted_hash
 from demail_gateway.trust.keys import is_permitted
 from demail_gateway.trust.revoked import Revocation
 
 _PEM_BEGIN = b"-----BEGIN X509 CRL-----"
 _PEM_END = b"-----END X509 CRL-----"
-_PERMITTED_HASHES = frozenset({"sha256", "sha384", "sha512"})
 _KEPT_LISTS = 64
 _CRITICAL = bytes.fromhex("0101ff")
 """DER of ``critical TRUE``: without it nothing is critical, and reading the extensions of every entry is saved."""
@@ -99,7 +98,7 @@ class RevocationList:
         key = public_key_of(issuer_der)
         if key is None or not is_permitted(key):
             return False
-        return signature_hash(self.crl) in _PERMITTED_HASHES and self.crl.is_signature_valid(key)
+        return has_permitted_hash(self.crl) and self.crl.is_signature_valid(key)
 
 
 @lru_cache(maxsize=_KEPT_LISTS)
@@ -124,7 +123,7 @@ def read_list(der: bytes) -> RevocationList | None:
             return None
         serials = frozenset(entry.serial_number for entry in crl)
         # The library reads late; what cannot be read must fail here.
-        _ = signature_hash(crl)
+        _ = has_permitted_hash(crl)
         return RevocationList(der, crl, crl.issuer, serials, crl.last_update_utc, crl.next_update_utc, scope)
     except UNREADABLE:
         return None

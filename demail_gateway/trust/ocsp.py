@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
@@ -17,7 +16,6 @@ from demail_gateway.core.errors import CertificateMalformed
 from demail_gateway.core.primitives import HashName, SignatureScheme
 from demail_gateway.core.purposes import Purpose, usage_findings
 from demail_gateway.trust.certificates import UNREADABLE, parse_certificate, public_key_of, read_certificate
-from demail_gateway.trust.chains import signature_hash
 from demail_gateway.trust.cms.algorithms import RSA_ENCRYPTION, read_algorithm, read_signature_algorithm
 from demail_gateway.trust.cms.der import (
     BIT_STRING,
@@ -30,6 +28,7 @@ from demail_gateway.trust.cms.der import (
     issuer_and_serial,
     parse,
 )
+from demail_gateway.trust.issued import has_permitted_hash, is_issued_by
 from demail_gateway.trust.keys import is_permitted
 from demail_gateway.trust.revoked import Revocation
 from demail_gateway.trust.verifier import verify_with_key
@@ -39,7 +38,6 @@ MAX_OCSP_OCTETS = 64 * 1024
 
 _ENUMERATED = 0x0A
 _KEPT_ANSWERS = 1024
-_PERMITTED_HASHES = frozenset({"sha256", "sha384", "sha512"})
 
 
 def is_ocsp(der: bytes) -> bool:
@@ -121,8 +119,8 @@ class OcspAnswer:
             self._names(der)
             and certificate.not_valid_before_utc <= self.produced_at <= certificate.not_valid_after_utc
             and not usage_findings(facts, Purpose.OCSP)
-            and signature_hash(certificate) in _PERMITTED_HASHES
-            and _is_issued_by(certificate, parse_certificate(issuer_der))
+            and has_permitted_hash(certificate)
+            and is_issued_by(der, issuer_der)
         )
 
     def _is_signed_by(self, der: bytes) -> bool:
@@ -241,14 +239,6 @@ def _first(read: Callable[[HashName], tuple[SignatureScheme, HashName]]) -> tupl
         except DerError:
             continue
     raise DerError("signature algorithm is not permitted")
-
-
-def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 @lru_cache(maxsize=1024)
