@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -71,20 +71,13 @@ def create_app(
     the server stops.
     """
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await services.settle()
-        if close is not None:
-            await close()
-
     app = FastAPI(
         title="De-Mail-Gateway",
         version=__version__,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
+        lifespan=_settling(services, close),
         redirect_slashes=False,
     )
     app.state.services = services
@@ -98,6 +91,21 @@ def create_app(
     _answer_errors(app)
     app.add_middleware(Edge, randomness=services.randomness, metrics=metrics)
     return app
+
+
+def _settling(
+    services: Services, close: Callable[[], Any] | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """When the server stops, what was begun ends before `close`."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await services.settle()
+        if close is not None:
+            await close()
+
+    return lifespan
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -93,12 +93,7 @@ def build_confirmation(
             kind is not told (`NOT_TOLD`), or `recipient` or `delivery_time` do not fit the kind.
     """
     metadata = read_metadata(original.header)
-    if metadata.transport in NOT_TOLD[kind]:
-        raise ComposeFailed("no such confirmation of a forwarded or re-sent message")
-    if metadata.integrity is None or (recipient is None) is not (kind is ConfirmationKind.DISPATCH):
-        raise ComposeFailed("no such confirmation of this message")
-    if (delivery_time is None) is (kind is ConfirmationKind.RETRIEVE):
-        raise ComposeFailed("the delivery time belongs to the Abholbestätigung")
+    integrity = _confirmable(kind, metadata, recipient, delivery_time)
     rows = tuple(_rows(kind, metadata, recipient, delivery_time))
     text = _text(kind, rows, issuer, stamp.at)
     sender = system_address(kind.value if kind is not ConfirmationKind.MALWARE else "malware", issuer)
@@ -109,7 +104,7 @@ def build_confirmation(
         metadata=fields,
         subject=subject,
         text=text,
-        integrity=metadata.integrity,
+        integrity=integrity,
         time=stamp.at,
         delivery_time=delivery_time,
     )
@@ -119,19 +114,11 @@ def build_confirmation(
         ("Betreff der Bestätigung", subject),
         *((f.name, readable_value(f)) for f in fields),
     )
-    message = ProviderMessage(
-        sender=sender,
-        to=(confirmation_addressee(original.header),),
-        cc=() if recipient is None else (recipient,),
-        message_type=MessageType(kind.value),
-        subject=f"*{TITLES[kind]}* {metadata.subject or ''}",
-        private=_private(kind, metadata),
-        private_id=metadata.private_id,
-    )
     parts = (
         PartSource("bestaetigung.xml", "application/xml", signed),
         PartSource("bestaetigung.pdf", "application/pdf", pdf(TITLES[kind], table, text, signed)),
     )
+    message = _message(kind, metadata, sender, confirmation_addressee(original.header), recipient)
     return write_provider_message(message, build_entity(text, None, parts, stamp.boundary), issuer, stamp)
 
 
@@ -165,6 +152,33 @@ _STATEMENTS = {
         "gelöscht. Von einer Kenntnisnahme durch den Empfänger kann nicht ausgegangen werden."
     ),
 }
+
+
+def _confirmable(
+    kind: ConfirmationKind, metadata: Metadata, recipient: Address | None, delivery_time: datetime | None
+) -> str:
+    """The original's integrity value, without which nothing is confirmed. Raises ComposeFailed."""
+    if metadata.transport in NOT_TOLD[kind]:
+        raise ComposeFailed("no such confirmation of a forwarded or re-sent message")
+    if metadata.integrity is None or (recipient is None) is not (kind is ConfirmationKind.DISPATCH):
+        raise ComposeFailed("no such confirmation of this message")
+    if (delivery_time is None) is (kind is ConfirmationKind.RETRIEVE):
+        raise ComposeFailed("the delivery time belongs to the Abholbestätigung")
+    return metadata.integrity
+
+
+def _message(
+    kind: ConfirmationKind, metadata: Metadata, sender: str, addressee: Address, recipient: Address | None
+) -> ProviderMessage:
+    return ProviderMessage(
+        sender=sender,
+        to=(addressee,),
+        cc=() if recipient is None else (recipient,),
+        message_type=MessageType(kind.value),
+        subject=f"*{TITLES[kind]}* {metadata.subject or ''}",
+        private=_private(kind, metadata),
+        private_id=metadata.private_id,
+    )
 
 
 def _private(kind: ConfirmationKind, metadata: Metadata) -> bool | None:

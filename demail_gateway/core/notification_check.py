@@ -121,14 +121,7 @@ def check_notification(
     """The report on a notification; never raises for anything it contains. Arguments as in `check_confirmation`."""
     metadata = notification.metadata
     integrity = check_integrity(notification.octets, verifier=verifier, judge=judge, at=at)
-    checks = (
-        _integrity(integrity),
-        _matrix(notification),
-        _readable(notification),
-        _issuer(metadata, trusted),
-        _xml(notification),
-        _correlated(correlation),
-    )
+    checks = _checks(notification, integrity, trusted, correlation)
     codes = (code for check in checks[:-1] for code in check.detail.split(", ") if code)
     verdict = _verdict(checks, correlation)
     effect, reason = _meaning(notification, integrity, patterns) if correlation is None or sent else (None, None)
@@ -166,6 +159,23 @@ def _contents(xml: bytes | None) -> NotificationText | None:
         return None if xml is None else read_notification(xml)
     except XmlRefused:
         return None
+
+
+def _checks(
+    notification: Notification,
+    integrity: IntegrityResult,
+    trusted: TrustedDomains | None,
+    correlation: Correlation | None,
+) -> tuple[Check, ...]:
+    """The last is about the sent message, those before it about the notification itself."""
+    return (
+        _integrity(integrity),
+        _matrix(notification),
+        _readable(notification),
+        _issuer(notification.metadata, trusted),
+        _xml(notification),
+        _correlated(correlation),
+    )
 
 
 def _meaning(

@@ -58,23 +58,16 @@ def submitted(
         for attachment in message.attachments
         if attachment.octets is not None
     ]
-    place = place_of_answer(scope.client_id, key.key)
-    answer_key = keys.new(place.table, place.row)
-    sealed_answer = answer_key.seal(place, answer.body)
-    stored_answer = (answer.status, answer.location, answer_key.wrapped, sealed_answer)
     return Submitted(
         message_id=message.id,
         key=(scope.client_id, key.key),
         message=(
             *(message.id, scope.client_id, config_version, key.key, key.request_sha256),
-            *stored_answer,
+            *_answer_columns(keys, place_of_answer(scope.client_id, key.key), answer),
             *_message_columns(message, message_key),
             *(_new_id(message), actor_of(scope)),
         ),
-        copies=tuple(
-            (c.id, message.id, c.position, c.private_id, c.internet_message_id, _new_id(message), *_work(message))
-            for c in message.copies
-        ),
+        copies=tuple(_copies(message)),
         recipients=tuple((r.id, message.id, r.copy_id, r.kind, r.position, r.address) for r in message.recipients),
         contents=tuple(
             (c.id, message.id, c.size_bytes, c.sha256, c.dek, c.data, message.created_at)
@@ -132,6 +125,17 @@ def _message_columns(message: NewMessage, key: DataKey) -> Row:
         message.created_at,
         message.trace_id,
     )
+
+
+def _answer_columns(keys: TenantKeys, place: Place, answer: StoredAnswer) -> Row:
+    key = keys.new(place.table, place.row)
+    return answer.status, answer.location, key.wrapped, key.seal(place, answer.body)
+
+
+def _copies(message: NewMessage) -> Iterator[Row]:
+    for each in message.copies:
+        keys = (each.private_id, each.internet_message_id)
+        yield each.id, message.id, each.position, *keys, _new_id(message), *_work(message)
 
 
 def _work(message: NewMessage) -> Row:

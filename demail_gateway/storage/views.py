@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from demail_gateway.application.ports.reading import EventView, EvidenceView, MessageView, RecipientView
 from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.journal import journal_time
 from demail_gateway.core.vocabulary import Direction, MessageState, RecipientKind, RecipientState
-from demail_gateway.storage.envelope import TenantKeys
+from demail_gateway.storage.envelope import DataKey, TenantKeys
 from demail_gateway.storage.rows import head_of_message, name_of_attachment, open_document, options_of
 from demail_gateway.tenancy.identifiers import Prefix, format_id
 
@@ -18,29 +19,16 @@ def message_view(keys: TenantKeys, row: Any, recipients: Sequence[Any], attachme
     """A message from its row, those of its recipients and attachments. Raises KeyUnavailable."""
     key = keys.open("message", row["id"], row["dek"])
     head = open_document(key, head_of_message(row["id"]), row["sealed_head"])
-    names = [
-        (
-            a["position"],
-            open_document(key, name_of_attachment(row["id"], a["position"]), a["sealed_name"]),
-            a["size_bytes"],
-        )
-        for a in attachments
-    ]
-
-    def addresses(kind: RecipientKind) -> tuple[str, ...]:
-        if row["direction"] == Direction.INBOUND:
-            return tuple(head.get(kind, ()))
-        return tuple(r["address"] for r in recipients if r["kind"] == kind)
-
+    written = _addresses(row, head, recipients)
     return MessageView(
         id=row["id"],
         direction=Direction(row["direction"]),
         state=MessageState(row["state"]),
         reference=row["reference"],
         sender=row["sender"],
-        to=addresses(RecipientKind.TO),
-        cc=addresses(RecipientKind.CC),
-        bcc=addresses(RecipientKind.BCC),
+        to=written[RecipientKind.TO],
+        cc=written[RecipientKind.CC],
+        bcc=written[RecipientKind.BCC],
         subject=head["subject"],
         size_bytes=row["size_bytes"],
         options=options_of(row["options"]),
@@ -48,7 +36,7 @@ def message_view(keys: TenantKeys, row: Any, recipients: Sequence[Any], attachme
         signed=row["signed"],
         encrypted=row["encrypted"],
         recipients=tuple(_recipient(r) for r in recipients),
-        attachments=tuple((position, name["filename"], name["content_type"], size) for position, name, size in names),
+        attachments=tuple(_attachment(key, row["id"], each) for each in attachments),
         created_at=row["created_at"],
         submitted_at=row["submitted_at"],
         completed_at=row["completed_at"],
@@ -116,3 +104,15 @@ def _recipient(row: Any) -> RecipientView:
         delivered_at=row["delivered_at"],
         retrieved_at=row["retrieved_at"],
     )
+
+
+def _addresses(row: Any, head: Mapping[str, Any], recipients: Sequence[Any]) -> Mapping[RecipientKind, tuple[str, ...]]:
+    """As written: of a received message in its sealed head, of a sent one the rows that are followed."""
+    if row["direction"] == Direction.INBOUND:
+        return {kind: tuple(head.get(kind, ())) for kind in RecipientKind}
+    return {kind: tuple(r["address"] for r in recipients if r["kind"] == kind) for kind in RecipientKind}
+
+
+def _attachment(key: DataKey, message_id: UUID, row: Any) -> tuple[int, str, str, int]:
+    name = open_document(key, name_of_attachment(message_id, row["position"]), row["sealed_name"])
+    return row["position"], name["filename"], name["content_type"], row["size_bytes"]
