@@ -23,6 +23,7 @@ def situation_of(context: SenderContext) -> SenderSituation:
     return SenderSituation(
         may_use={address: SenderPermission(options) for address, options in context.may_use.items()},
         trusted=TrustedDomains(context.provider_domains),
+        account_known=context.account_id is not None,
         auth_level=context.auth_level,
         tenant_may_send=context.tenant_sending,
         account_state=context.account_state,

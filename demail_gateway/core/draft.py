@@ -13,6 +13,8 @@ Decided here, where the texts are silent:
 - Options that the matrix of GWT-30 withholds are SND-10 ("this client not allowed to use it"), at the option.
 - What is not yet known of an account (no state) is not active (ADR-50). While the sender address is none of the
   client's, its account is not judged: SND-10 says enough.
+- A sender address of no account of the tenant leaves level, entitlement, quota and pseudonym unknown, and what is
+  unknown refuses nothing. What is a De-Mail address is then told by the domains of all connections of the tenant.
 - The limit of recipients per message and of attachments is ours; both are SND-19.
 """
 

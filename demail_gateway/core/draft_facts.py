@@ -86,6 +86,9 @@ class SenderSituation:
     may_use: Mapping[str, SenderPermission]
     """Addresses, in lower case, that this client may send from."""
     trusted: TrustedDomains
+    """Of the sender's connection; while the account is not known, of all connections of the tenant."""
+    account_known: bool = True
+    """False: the sender address is of no account of the tenant. Nothing is judged by account or connection then."""
     auth_level: AuthLevel = AuthLevel.NORMAL
     """Of the connection now, not of the account (ADR-62)."""
     tenant_may_send: bool = False

@@ -46,7 +46,7 @@ def recipient_violations(draft: DraftInput, situation: SenderSituation) -> Itera
                 pointer, "Dieser Empfänger steht schon in der Nachricht.", "This recipient is already in the message."
             )
         seen.add(address)
-        if situation.trusted.is_demail(address):
+        if _may_be_demail(address, situation):
             demail += 1
             yield from _demail_recipient(pointer, address, situation)
         else:
@@ -75,6 +75,8 @@ def option_violations(draft: DraftInput, situation: SenderSituation) -> Iterator
 
 def quota_violations(draft: DraftInput, situation: SenderSituation) -> Iterator[Violation]:
     """SND-17: the stricter of calendar day and 24 hours holds (SND-61); each copy is a message."""
+    if not situation.account_known:
+        return
     limits = situation.limits
     if situation.auth_level is not AuthLevel.HIGH:
         limits = smallest_of(limits, GUIDELINE_NORMAL)
@@ -125,7 +127,7 @@ def _reply_to(draft: DraftInput, text: str, situation: SenderSituation) -> Itera
         )
         return
     address = _read(text)
-    if address is None or not situation.trusted.is_demail(address):
+    if address is None or not _may_be_demail(address, situation):
         yield Violation(
             "reply-to-not-demail",
             "SND-12",
@@ -234,7 +236,15 @@ def _quota(de: str, en: str) -> Violation:
     )
 
 
+def _may_be_demail(address: Address, situation: SenderSituation) -> bool:
+    """False only where it is certain: without an account and any list of domains nothing is."""
+    unknown = not situation.account_known and not situation.trusted.domains
+    return unknown or situation.trusted.is_demail(address)
+
+
 def _option_situation(draft: DraftInput, situation: SenderSituation) -> OptionSituation:
+    if not situation.account_known:
+        return OptionSituation(AuthLevel.HIGH, pseudonym=False, retrieval_entitlement=True)
     sender = _read(draft.sender)
     permission = None if sender is None else situation.may_use.get(str(sender))
     return OptionSituation(

@@ -36,6 +36,14 @@ _REFUSED = (
 _LOCK_WORK = "SELECT FROM outbox WHERE tenant_id = $1 AND kind = ANY($2::text[]) AND subject_id = ANY($3::uuid[])"
 _LOCK_COPIES = "SELECT id, hand_over FROM message_copy WHERE tenant_id = $1 AND message_id = $2 ORDER BY id FOR UPDATE"
 
+_DOMAINS_OF_ALL = """
+SELECT DISTINCT d.name FROM account a JOIN connection c ON c.id = a.connection_id
+ CROSS JOIN LATERAL jsonb_array_elements_text(
+   CASE WHEN jsonb_typeof(c.profile -> 'domains') = 'array' THEN c.profile -> 'domains' ELSE '[]' END) AS d (name)
+ WHERE a.tenant_id = $1
+"""
+"""Of every connection that an account of the tenant lies at."""
+
 
 class PostgresSubmissions:
     """ports.Submissions on PostgreSQL. `court_addresses` belong to the installation (LAW-2)."""
@@ -63,6 +71,8 @@ class PostgresSubmissions:
             )
         if found is None:
             raise NotFound
+        if found["account_id"] is None:
+            found["domains"] = await self._domains_of_all(scope.tenant_id)
         return _context(scope.tenant_id, found, self._court_addresses)
 
     async def accept(
@@ -125,6 +135,10 @@ class PostgresSubmissions:
         async with batch_driver(self._engine, scope.tenant_id) as connection:
             await self._cancel(connection, scope, message_id, now)
         return await self._reading.message(scope, message_id)
+
+    async def _domains_of_all(self, tenant_id: UUID) -> list[str]:
+        async with tenant_driver(self._engine, tenant_id) as connection:
+            return [row[0] for row in await connection.fetch(_DOMAINS_OF_ALL, tenant_id)]
 
     async def _cancel(self, connection: Any, scope: TenantScope, message_id: UUID, now: datetime) -> None:
         tenant_id = scope.tenant_id

@@ -222,6 +222,26 @@ async def test_a_dry_run_refuses_what_sending_refuses(gateway: Gateway) -> None:
     assert dry.json()["errors"] == real.json()["errors"]
 
 
+@pytest.mark.parametrize("whose", ["nobody's", "another tenant's"])
+async def test_a_wrong_sender_is_the_only_thing_wrong_with_an_otherwise_right_draft(
+    gateway: Gateway, whose: str
+) -> None:
+    wrong = gateway.firm.address if whose == "another tenant's" else "niemand@stadt-elbtal.de-mail.de"
+    options = {"confirmation_of_retrieve": True, "authoritative": True}
+    right = await gateway.call("POST", "messages?dry_run=true", json=draft(gateway.city, options=options))
+    assert right.status_code == 200
+    body = draft(gateway.city, from_=wrong, options=options)
+    answer = await gateway.call("POST", "messages?dry_run=true", json=body)
+    assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [("/from", "sender-not-authorised")]
+    body["to"].append("buergerin@example.org")
+    answer = await gateway.call("POST", "messages?dry_run=true", json=body)
+    assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [
+        ("/from", "sender-not-authorised"),
+        ("/to/1", "recipient-not-demail"),
+        ("", "recipient-not-demail"),
+    ]
+
+
 # --- the memory of what is known of a sender
 
 

@@ -273,6 +273,41 @@ def test_an_option_outside_the_matrix_is_refused_at_the_option() -> None:
     ]
 
 
+UNKNOWN_ACCOUNT = situated(
+    account_known=False,
+    may_use={},
+    auth_level=AuthLevel.NORMAL,
+    account_state=AccountState.UNKNOWN,
+    retrieval_entitlement=False,
+    quota=QuotaUse(5000, 5000, 5000, 5000),
+)
+NOT_HIS = ("SND-10", "sender-not-authorised", "/from")
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_a_wrong_sender_accuses_no_other_field(profile: str) -> None:
+    service = SERVICE if profile == "formal-service" else None
+    assert broken(changed(profile=profile, formal_service=service, reply_to=SENDER), UNKNOWN_ACCOUNT) == [NOT_HIS]
+
+
+def test_beside_a_wrong_sender_what_is_certain_is_told() -> None:
+    draft = changed(to=(ERIKA, MAILBOX, "müller@de-mail.de"), cc=("meldung@de-mail.de",), reply_to=MAILBOX)
+    assert broken(draft, UNKNOWN_ACCOUNT) == [
+        NOT_HIS,
+        ("SND-11", "recipient-not-demail", "/to/1"),
+        ("SND-24", "recipient-not-demail", ""),
+        ("SND-12", "reply-to-not-demail", "/reply_to"),
+        ("ADR-3", "recipient-invalid", "/to/2"),
+        ("ADR-33", "recipient-invalid", "/cc/0"),
+    ]
+
+
+def test_without_any_list_of_domains_no_recipient_is_called_an_e_mail_address() -> None:
+    nothing_known = replace(UNKNOWN_ACCOUNT, trusted=TrustedDomains(frozenset()))
+    draft = changed(to=(ERIKA, MAILBOX, "x"), reply_to=ERIKA, options=RequestedOptions())
+    assert broken(draft, nothing_known) == [NOT_HIS, ("ADR-1", "recipient-invalid", "/to/2")]
+
+
 def test_a_rule_broken_by_a_profile_points_at_the_profile() -> None:
     assert broken(changed(profile="written-form"), situated(auth_level=AuthLevel.NORMAL)) == [
         ("SND-14", "auth-level-too-low", "/profile")
@@ -459,6 +494,16 @@ def all_broken(draft: DraftInput, situation: SenderSituation) -> set[Violation]:
 def test_raising_the_auth_level_never_adds_a_violation(draft: DraftInput, situation: SenderSituation) -> None:
     high = all_broken(draft, replace(situation, auth_level=AuthLevel.HIGH))
     assert high <= all_broken(draft, replace(situation, auth_level=AuthLevel.NORMAL))
+
+
+@given(drafts, situations)
+def test_an_unknown_account_is_refused_nothing_that_a_known_one_may_do(
+    draft: DraftInput, situation: SenderSituation
+) -> None:
+    """Whatever the account turns out to be, what was told beside the sender holds."""
+    unknown = all_broken(draft, replace(situation, account_known=False, may_use={}))
+    known = all_broken(draft, replace(situation, may_use={}))
+    assert unknown <= known
 
 
 @given(drafts, situations)

@@ -81,6 +81,8 @@ class MemorySubmissions:
         account = world.accounts[address.account_id] if address else None
         connection = world.connections[account.connection_id] if account else None
         profile = connection.profile if connection else {}
+        near = {a.connection_id for a in world.accounts.values() if a.tenant_id == scope.tenant_id}
+        profiles = [profile] if account else [world.connections[each].profile for each in near]
         may_use = {
             name: options
             for (tenant_id, client_id, name), (options, _) in world.senders.items()
@@ -101,7 +103,7 @@ class MemorySubmissions:
             natural_person=account.natural_person if account else False,
             connection_id=connection.id if connection else None,
             auth_level=connection.auth_level if connection else AuthLevel.NORMAL,
-            provider_domains=frozenset(profile.get("domains", ["de-mail.de"])),
+            provider_domains=frozenset(name for each in profiles for name in each.get("domains", ["de-mail.de"])),
             system_local_parts=frozenset(profile.get("system_local_parts", ())),
             court_addresses=world.courts,
             may_use=may_use,

@@ -247,6 +247,14 @@ async def test_context_tells_what_a_draft_is_examined_with(stage: Stage, elbtal:
 async def test_foreign_sender_gives_no_account(stage: Stage, elbtal: Tenant, other: Tenant) -> None:
     context = await stage.submissions.context(elbtal.scope, other.address, NOW)
     assert (context.account_id, context.connection_id, context.may_use) == (None, None, {})
+    assert context.provider_domains == {"sandbox.de-mail.de"}, "of the tenant's own connections"
+
+
+async def test_a_tenant_without_accounts_knows_no_domains(stage: Stage, elbtal: Tenant) -> None:
+    await stage.fetch("DELETE FROM sender_permission WHERE tenant_id = $1", elbtal.id)
+    await stage.fetch("DELETE FROM address WHERE tenant_id = $1", elbtal.id)
+    await stage.fetch("DELETE FROM account WHERE tenant_id = $1", elbtal.id)
+    assert (await stage.submissions.context(elbtal.scope, elbtal.address, NOW)).provider_domains == frozenset()
 
 
 async def test_without_sender_the_only_account_is_meant(stage: Stage, elbtal: Tenant) -> None:

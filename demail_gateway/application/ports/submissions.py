@@ -37,7 +37,7 @@ class SenderContext:
     connection_id: UUID | None
     auth_level: AuthLevel
     provider_domains: frozenset[str]
-    """De-Mail domains of the trust list of the connection (ADR-4)."""
+    """De-Mail domains of the trust list of the connection (ADR-4); without an account, of all the tenant's."""
     system_local_parts: frozenset[str]
     court_addresses: frozenset[str]
     may_use: Mapping[str, frozenset[str] | None]
