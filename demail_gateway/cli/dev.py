@@ -1,4 +1,4 @@
-"""`dev`: the whole stack in the foreground until Ctrl-C or SIGTERM, with two test tenants and the sandbox provider."""
+"""`dev`: the whole stack in the foreground until a signal to stop, with two test tenants and the sandbox provider."""
 
 from __future__ import annotations
 
@@ -33,7 +33,16 @@ async def run_dev(port: int, ready_file: Path | None, screen: Screen) -> int:
 
 
 async def _run(port: int, ready_file: Path | None, screen: Screen) -> None:
-    async with Stack(api_port=port, wanted=(STADT, BETRIEB), step=screen.step, environ=os.environ) as stack:
+    stack = Stack(api_port=port, wanted=(STADT, BETRIEB), step=screen.step, environ=os.environ, say=screen.report)
+    try:
+        await _keep_up(stack, ready_file, screen)
+    finally:
+        if stack.kept is not None:
+            screen.note(f"Protokolle: {stack.kept}")
+
+
+async def _keep_up(stack: Stack, ready_file: Path | None, screen: Screen) -> None:
+    async with stack:
         running = await stack.start()
 
         async def write(_restarted: str = "") -> None:
@@ -42,6 +51,7 @@ async def _run(port: int, ready_file: Path | None, screen: Screen) -> None:
 
         await write()
         screen.done(f"Bereit: {running.base_url}  (Beschreibung der Schnittstelle: {running.base_url}/docs)")
+        screen.note(f"Protokolle: {stack.directory}/*.log (UTC)")
         screen.note("Testinstallation mit Sandbox-Anbieter, kein Betrieb. Beenden mit Strg-C.")
         try:
             await stack.watch(write)

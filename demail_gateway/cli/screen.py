@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from demail_gateway.core.dates import legal_time
 
 
 class Screen:
@@ -56,3 +59,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         self._console.print(text, markup=False)
+
+    def report(self, text: str) -> None:
+        """Something happened meanwhile; with the legal time (SND-103)."""
+        self._console.print(f"{legal_time(datetime.now(UTC)).isoformat(timespec='seconds')} {text}", markup=False)

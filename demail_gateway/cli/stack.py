@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +25,12 @@ from demail_gateway.bootstrap.offline import fingerprint_of, new_identity
 from demail_gateway.bootstrap.schema import migrate
 from demail_gateway.cli.places import Servers
 from demail_gateway.cli.processes import MODULES
-from demail_gateway.cli.rest import Rest
+from demail_gateway.cli.rest import Rest, RestFailed
 from demail_gateway.cli.sandbox_client import SandboxFacts, certificate_for
 from demail_gateway.cli.seed import Seeded, Wanted, take_on
-from demail_gateway.cli.supervise import OnRestart, Supervisor, answers, listens, stop_signals
-from demail_gateway.embedded import place
-from demail_gateway.embedded.ports import free_port
+from demail_gateway.cli.supervise import ChildFailed, OnRestart, Say, Supervisor, answers, listens, stop_signals
+from demail_gateway.embedded import EmbeddedError, place
+from demail_gateway.embedded.ports import free_port, is_taken
 from demail_gateway.settings import Settings, load_settings
 
 Step = Callable[[str], None]
@@ -72,9 +73,20 @@ class Running:
 
 
 class Stack:
-    """Use as an async context in the main thread; leaving it stops everything and removes the directory."""
+    """Use as an async context in the main thread; leaving it stops everything and removes the directory.
 
-    def __init__(self, *, api_port: int, wanted: Sequence[Wanted], step: Step, environ: Mapping[str, str]) -> None:
+    `say` is told what ends by itself and comes back.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_port: int,
+        wanted: Sequence[Wanted],
+        step: Step,
+        environ: Mapping[str, str],
+        say: Say = lambda _: None,
+    ) -> None:
         self._api_port = api_port
         self._wanted = wanted
         self._step = step
@@ -83,8 +95,12 @@ class Stack:
         self._place = place.temporary("demail-run-", account=None, in_memory=False)
         self.directory = self._place.path
         (self.directory / _TEMPORARY).mkdir()
-        self.supervisor = Supervisor(self.directory)
+        self.supervisor = Supervisor(self.directory, say)
         self._servers: Servers | None = None
+        self.keep = False
+        """Whether logs and evidence packages shall stay when the rest goes."""
+        self.kept: Path | None = None
+        """Where they are then; also those of a run that did not come up."""
 
     async def __aenter__(self) -> Self:
         await self.supervisor.__aenter__()
@@ -102,6 +118,8 @@ class Stack:
                 if self._servers is not None:
                     await self._servers.stop()
             finally:
+                if self.keep or isinstance(error, ChildFailed | RestFailed):
+                    self.kept = kept_of(self.directory)
                 self._place.release()
                 for each, handler in before.items():
                     signal.signal(each, handler)
@@ -111,8 +129,9 @@ class Stack:
 
         Raises:
             ChildFailed, StopRequested: see `Supervisor`.
-            EmbeddedError: a private server cannot be started.
+            EmbeddedError: the port is taken, or a private server cannot be started.
         """
+        self._need_port()
         inbound_port = free_port()
         self._step("PostgreSQL, Redis und Sandbox-Anbieter starten")
         self._add_sandbox(inbound_port)
@@ -127,6 +146,7 @@ class Stack:
         variables = self._variables(servers, inbound_port)
         await self._certify(sandbox, variables)
         operator_id, operator_secret = await self._first_operator(variables)
+        self._need_port()
         self._add_gateway(variables, inbound_port)
         await self.supervisor.start(together=True)
         self._step("Mandanten aufnehmen")
@@ -143,6 +163,11 @@ class Stack:
             connection_id=connection_id,
             variables=variables,
         )
+
+    def _need_port(self) -> None:
+        """Another program there would answer in our API's place, and be told secrets."""
+        if is_taken(self._api_port):
+            raise EmbeddedError(f"Port {self._api_port} ist belegt; mit --port einen anderen wählen")
 
     async def _take_on(
         self, operator: Rest, sandbox: SandboxFacts, variables: Mapping[str, str]
@@ -286,10 +311,20 @@ class Stack:
 
 
 _TEMPORARY = "tmp"
+_WORTH_KEEPING = ("*.log", "msg_*.zip", "trust-anchor.pem")
 _MAY_BE_CHANGED = frozenset(
     {*SHORT_WAITS, "WORKER_PROCESSES", "DATABASE_POOL", "LOG_LEVEL", "WAITING_TIME_S", "ALLOW_PLAIN_SMTP", "SCANNER"}
 )
 """Settings of a test installation that its environment may set otherwise."""
+
+
+def kept_of(directory: Path) -> Path:
+    """A new directory beside it with its logs, evidence packages and trust anchor, and none of its keys and secrets."""
+    kept = Path(tempfile.mkdtemp(prefix="demail-kept-", dir=directory.parent))
+    for pattern in _WORTH_KEEPING:
+        for path in directory.glob(pattern):
+            path.rename(kept / path.name)
+    return kept
 
 
 def _write_private(path: Path, octets: bytes) -> None:

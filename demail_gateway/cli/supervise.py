@@ -1,6 +1,6 @@
 """Starts the processes of a whole installation in order, keeps them running, stops them in reverse order.
 
-    async with Supervisor(directory) as supervisor:
+    async with Supervisor(directory, print) as supervisor:
         supervisor.add("api", ["…", "api"], environment, ready=lambda: answers("http://127.0.0.1:8080/livez"))
         await supervisor.start()
         await supervisor.watch(on_restart)      # until SIGINT, SIGTERM or SIGHUP
@@ -19,12 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-import structlog
-
 from demail_gateway.embedded import process
 
 Ready = Callable[[], Awaitable[bool]]
 OnRestart = Callable[[str], Awaitable[None]]
+Say = Callable[[str], None]
+"""Told, in German, what happened to a child or a server."""
 Result = TypeVar("Result")
 
 READY_TIMEOUT_S = 90.0
@@ -33,8 +33,6 @@ STOP_TIMEOUT_S = 20.0
 _LOOK_EVERY_S = 0.1
 # a child that ends at once again and again is started at growing distances; well within ten seconds with its readiness
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STABLE_AFTER_S = 0.1, 4.0, 10.0
-
-log = structlog.get_logger(__name__)
 
 
 class ChildFailed(RuntimeError):
@@ -73,8 +71,9 @@ class Supervisor:
     everything, whatever the reason.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, say: Say) -> None:
         self._directory = directory
+        self._say = say
         self._children: list[Child] = []
         self._servers: dict[str, Server] = {}
         self._told_to_stop = asyncio.Event()
@@ -193,9 +192,9 @@ class Supervisor:
                     if await child.ready():
                         return
                     await asyncio.sleep(_LOOK_EVERY_S / 2)
-            reason = f"ended with {child.process.returncode}"
+            reason = _ending(child.process.returncode)
         except TimeoutError:
-            reason = f"was not ready within {READY_TIMEOUT_S:.0f} s"
+            reason = f"war nach {READY_TIMEOUT_S:.0f} s nicht bereit"
         raise ChildFailed(f"{child.name} {reason}:\n{process.tail(self.log_of(child.name))}")
 
     async def _watch_all(self, on_restart: OnRestart | None) -> None:
@@ -211,7 +210,7 @@ class Supervisor:
             started_at = loop.time()
             code = await _ended(child)
             delay_s = _FIRST_DELAY_S if loop.time() - started_at > _STABLE_AFTER_S else delay_s
-            log.warning("child_ended", child=child.name, exit_code=code)
+            self._say(f"{child.name} {_ending(code)} und wird neu gestartet")
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
             if await self._restart(child) and on_restart:
@@ -223,20 +222,20 @@ class Supervisor:
         try:
             await self._start(child)
         except ChildFailed as error:
-            log.error("child_failed", child=child.name, reason=str(error).partition("\n")[0])
+            self._say(str(error).partition("\n")[0].rstrip(":"))
             await self._stop(child)
             return False
-        log.info("child_restarted", child=child.name)
+        self._say(f"{child.name} läuft wieder")
         return True
 
     async def _watch_server(self, name: str, server: Server, on_restart: OnRestart | None) -> None:
         while True:
             while server.is_running():
                 await asyncio.sleep(_LOOK_EVERY_S)
-            log.warning("server_ended", server=name)
+            self._say(f"{name} endete und wird neu gestartet")
             # in this thread, which the server's life is tied to; the children are not looked at meanwhile
             server.revive()
-            log.info("server_restarted", server=name)
+            self._say(f"{name} läuft wieder")
             if on_restart:
                 await on_restart(name)
 
@@ -287,6 +286,10 @@ async def listens(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+def _ending(code: int | None) -> str:
+    return f"wurde beendet (Signal {-code})" if code is not None and code < 0 else f"endete mit {code}"
 
 
 async def _ended(child: Child) -> int | None:

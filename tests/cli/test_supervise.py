@@ -26,6 +26,10 @@ say("stopped")
 """
 
 
+def _quiet(_told: str) -> None:
+    """For what is not read here."""
+
+
 def _words(diary: Path) -> list[str]:
     return diary.read_text().splitlines() if diary.exists() else []
 
@@ -43,7 +47,7 @@ def _add(supervisor: Supervisor, name: str, diary: Path) -> None:
 
 async def test_children_start_in_order_and_stop_in_reverse(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
-    async with Supervisor(tmp_path) as supervisor:
+    async with Supervisor(tmp_path, _quiet) as supervisor:
         for name in ("first", "second", "third"):
             _add(supervisor, name, diary)
         await supervisor.start()
@@ -61,8 +65,8 @@ async def test_children_start_in_order_and_stop_in_reverse(tmp_path: Path) -> No
 
 async def test_a_child_that_ends_is_started_anew_and_told_of(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
-    restarted = asyncio.Queue[str]()
-    async with Supervisor(tmp_path) as supervisor:
+    restarted, told = asyncio.Queue[str](), list[str]()
+    async with Supervisor(tmp_path, told.append) as supervisor:
         for name in ("kept", "killed"):
             _add(supervisor, name, diary)
         await supervisor.start()
@@ -80,6 +84,7 @@ async def test_a_child_that_ends_is_started_anew_and_told_of(tmp_path: Path) -> 
         await watching
     assert _words(diary).count("killed started") == 3
     assert _words(diary).count("killed stopped") == 1
+    assert told == ["killed wurde beendet (Signal 9) und wird neu gestartet", "killed läuft wieder"] * 2
 
 
 async def test_what_a_killed_child_had_started_goes_before_it_comes_back(tmp_path: Path) -> None:
@@ -88,7 +93,7 @@ async def test_what_a_killed_child_had_started_goes_before_it_comes_back(tmp_pat
     async def ready() -> bool:
         return (tmp_path / "grandchild").exists()
 
-    async with Supervisor(tmp_path) as supervisor:
+    async with Supervisor(tmp_path, _quiet) as supervisor:
         script = "sleep 300 & echo $! >part; mv part grandchild; wait"
         supervisor.add("pool", ["sh", "-c", script], {"PATH": os.environ["PATH"]}, ready)
         await supervisor.start()
@@ -108,10 +113,10 @@ async def test_a_child_that_ends_at_its_start_is_reported_with_its_own_words(tmp
     async def never() -> bool:
         return False
 
-    async with Supervisor(tmp_path) as supervisor:
+    async with Supervisor(tmp_path, _quiet) as supervisor:
         _add(supervisor, "first", tmp_path / "diary")
         supervisor.add("broken", ["sh", "-c", "echo no such table; exit 3"], {"PATH": os.environ["PATH"]}, never)
-        with pytest.raises(ChildFailed, match=r"broken ended with 3:\nno such table"):
+        with pytest.raises(ChildFailed, match=r"broken endete mit 3:\nno such table"):
             await supervisor.start()
     assert _words(tmp_path / "diary") == ["first started", "first stopped"]
 
@@ -121,7 +126,7 @@ async def test_a_signal_during_the_start_ends_it_in_order(tmp_path: Path) -> Non
         os.kill(os.getpid(), signal.SIGINT)
         return False
 
-    async with Supervisor(tmp_path) as supervisor:
+    async with Supervisor(tmp_path, _quiet) as supervisor:
         _add(supervisor, "first", tmp_path / "diary")
         supervisor.add("slow", ["sleep", "300"], {"PATH": os.environ["PATH"]}, ready)
         with pytest.raises(StopRequested):
@@ -133,7 +138,7 @@ async def test_a_second_signal_kills_what_does_not_listen(tmp_path: Path) -> Non
     async def ready() -> bool:
         return (tmp_path / "deaf.log").read_text() == "deaf\n"
 
-    async with Supervisor(tmp_path) as supervisor:
+    async with Supervisor(tmp_path, _quiet) as supervisor:
         script = "trap '' TERM; echo deaf; while :; do sleep 300; done"
         supervisor.add("deaf", ["sh", "-c", script], {"PATH": os.environ["PATH"]}, ready, stop_timeout_s=60)
         await supervisor.start()
@@ -156,8 +161,8 @@ class _Server:
 
 
 async def test_a_private_server_that_ends_is_revived(tmp_path: Path) -> None:
-    restarted, server = asyncio.Queue[str](), _Server()
-    async with Supervisor(tmp_path) as supervisor:
+    restarted, server, told = asyncio.Queue[str](), _Server(), list[str]()
+    async with Supervisor(tmp_path, told.append) as supervisor:
         supervisor.keep("postgres", server)
         watching = asyncio.create_task(supervisor.watch(restarted.put))
         server.running = False
@@ -166,6 +171,7 @@ async def test_a_private_server_that_ends_is_revived(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         await watching
     assert server.revived == 1
+    assert told == ["postgres endete und wird neu gestartet", "postgres läuft wieder"]
 
 
 async def test_readiness_over_http_is_a_200_and_nothing_else() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from datetime import datetime
 from pathlib import Path
 
@@ -59,6 +60,18 @@ def test_the_next_start_removes_keys_and_secrets_of_a_killed_run(servers: Server
     assert not left.exists(), following.output()
     assert following.stop() == 0, following.output()
     assert killed.leftovers() == []
+
+
+def test_on_a_port_that_is_taken_nothing_is_started_or_asked(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = command("dev", "--port", str(port), environment={"TMPDIR": str(tmp_path)})
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
+    assert run.returncode == 1
+    assert run.stderr == f"dev: Port {port} ist belegt; mit --port einen anderen wählen\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_database_the_fault_is_one_line_without_the_password(tmp_path: Path) -> None:
