@@ -11,15 +11,20 @@ import base64
 import io
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import httpx
 
 from demail_gateway.application.inspect_package import inspect_package
 from demail_gateway.bootstrap.offline import inspection_tools
+from demail_gateway.cli.last_words import last_words
 from demail_gateway.cli.letters import (
     BINARY_NAME,
     DISPATCH,
@@ -37,12 +42,13 @@ from demail_gateway.cli.screen import Screen
 from demail_gateway.cli.seed import AMT, STADT, Seeded
 from demail_gateway.cli.stack import Running, Stack
 from demail_gateway.cli.supervise import ChildFailed, StopRequested
-from demail_gateway.cli.timeline import show
+from demail_gateway.cli.timeline import KINDS, show
+from demail_gateway.core.vocabulary import MessageState
 from demail_gateway.embedded import EmbeddedError
 from demail_gateway.embedded.ports import free_port
 
-PATIENCE_S = 45.0
-"""How long the proofs may take altogether; they need about three seconds."""
+_ENDS = frozenset({MessageState.REJECTED, MessageState.FAILED, MessageState.CANCELLED, MessageState.HELD})
+"""States in which no further proof comes."""
 
 
 @dataclass(slots=True)
@@ -65,35 +71,81 @@ class Sent:
         return all(kind in passed for kind in self.expected)
 
 
-async def run_demo(*, as_json: bool) -> int:
-    """Exit code of the command."""
+@dataclass(slots=True)
+class Shown:
+    """What the demonstration found out."""
+
+    sent: list[Sent]
+    tampering_shows: bool | None = None
+    """None where there was no package to tamper with."""
+    last_words: list[str] = field(default_factory=list)
+    """Log lines about De-Mails that were not proven."""
+    kept: Path | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.tampering_shows is True and not any(each.faults for each in self.sent)
+
+
+async def run_demo(*, as_json: bool, keep: bool, patience_s: float) -> int:
+    """Exit code of the command; logs and evidence packages stay when it failed, or with `keep`."""
     begin = time.monotonic()
     with Screen(steps=7, quiet=as_json) as screen:
+        stack = Stack(api_port=free_port(), wanted=(STADT, AMT), step=screen.step, environ=os.environ)
+        stack.keep = keep
         try:
-            sent, tampered = await _perform(screen)
+            shown = await _perform(stack, screen, patience_s)
         except StopRequested:
             return 130
-        except (ChildFailed, EmbeddedError, RestFailed) as error:
-            print(f"demo: {error}", file=sys.stderr)
-            return 1
+        except (ChildFailed, EmbeddedError, RestFailed, httpx.HTTPError) as error:
+            return _broken_off(str(error) or type(error).__name__, stack.kept, as_json=as_json)
         seconds = time.monotonic() - begin
         screen.done(f"Fertig nach {seconds:.1f} s.")
-    passed = tampered and all(each.proven() and not each.faults for each in sent)
     if as_json:
-        json.dump(_document(sent, seconds, passed=passed, tampered=tampered), sys.stdout, ensure_ascii=False)
+        json.dump(_document(shown, seconds), sys.stdout, ensure_ascii=False)
         print()
     else:
-        show([(each.tenant.name, each.message, each.events, each.evidence, each.faults) for each in sent], tampered)
-    return 0 if passed else 1
+        show(
+            [(each.tenant.name, each.message, each.events, each.evidence, each.faults) for each in shown.sent],
+            shown.tampering_shows,
+            shown.last_words,
+            shown.kept,
+        )
+    return 0 if shown.passed else 1
 
 
-async def _perform(screen: Screen) -> tuple[list[Sent], bool]:
-    async with Stack(api_port=free_port(), wanted=(STADT, AMT), step=screen.step, environ=os.environ) as stack:
+def _broken_off(reason: str, kept: Path | None, *, as_json: bool) -> int:
+    """Exit code; the reason on stderr, with `--json` also on stdout."""
+    print(f"demo: {reason}", file=sys.stderr)
+    if kept is not None:
+        print(f"Protokolle: {kept}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"outcome": "failed", "reason": reason, "kept": kept and str(kept)}, ensure_ascii=False))
+    return 1
+
+
+async def _perform(stack: Stack, screen: Screen, patience_s: float) -> Shown:
+    async with stack:
         running = await stack.start()
-        return await stack.supervisor.unless_told(_show(running, screen))
+        shown = await stack.supervisor.unless_told(_show(running, screen, patience_s))
+        if not shown.passed:
+            stack.keep = True
+            shown.last_words = last_words(stack.directory, [each.id for each in shown.sent if each.faults])
+        if stack.keep:
+            await asyncio.to_thread(_put_by, stack.directory, running, shown.sent)
+    shown.kept = stack.kept
+    return shown
 
 
-async def _show(running: Running, screen: Screen) -> tuple[list[Sent], bool]:
+def _put_by(directory: Path, running: Running, sent: Sequence[Sent]) -> None:
+    """The packages and what they are held against, for `verify`."""
+    for each in sent:
+        if each.package:
+            (directory / f"{each.id}.zip").write_bytes(each.package)
+    shutil.copy(running.sandbox.trust_anchor, directory / "trust-anchor.pem")
+
+
+async def _show(running: Running, screen: Screen, patience_s: float) -> Shown:
     """What was sent and became of it, and whether tampering showed."""
     town, office = running.tenants
     screen.step("De-Mails senden")
@@ -108,11 +160,11 @@ async def _show(running: Running, screen: Screen) -> tuple[list[Sent], bool]:
         ]
         clients = [as_town, as_office, as_office]
         screen.step("Auf verifizierte Nachweise warten")
-        await asyncio.gather(*(_wait(client, each) for client, each in zip(clients, sent, strict=True)))
+        await asyncio.gather(*(_wait(client, each, patience_s) for client, each in zip(clients, sent, strict=True)))
         screen.step("Nachweispakete holen und offline prüfen")
         await asyncio.gather(*(_fetch(client, each) for client, each in zip(clients, sent, strict=True)))
     await _check_mailboxes(running, sent)
-    return sent, _verify(running, sent)
+    return Shown(sent, _verify(running, sent))
 
 
 async def _send(client: Rest, tenant: Seeded, letter: dict[str, Any], expected: tuple[str, ...]) -> Sent:
@@ -120,23 +172,39 @@ async def _send(client: Rest, tenant: Seeded, letter: dict[str, Any], expected: 
     return Sent(tenant, tuple(letter["to"]), accepted["id"], expected)
 
 
-async def _wait(client: Rest, sent: Sent) -> None:
-    """Until every proof is there, or patience ends."""
+async def _wait(client: Rest, sent: Sent, patience_s: float) -> None:
+    """Until every proof is there, none can come any more, or patience ends."""
     base = f"/v1/tenants/{sent.tenant.slug}/messages/{sent.id}"
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + patience_s
+    while True:
+        sent.message = await client.get(base)
         sent.evidence = (await client.get(f"{base}/evidence"))["items"]
         if sent.proven():
             return
+        if sent.message["state"] in _ENDS or time.monotonic() >= deadline:
+            break
         await asyncio.sleep(0.2)
-    sent.faults.append("nicht alle Nachweise kamen rechtzeitig an")
+    sent.faults.append(shortfall(sent))
+
+
+def shortfall(sent: Sent) -> str:
+    """Which proofs are missing, and how far the message came."""
+    outcomes = {each["kind"]: each["verification"]["outcome"] for each in sent.evidence}
+    wanting = [f"{KINDS[kind]} ({outcomes.get(kind, 'fehlt')})" for kind in sent.expected]
+    missing = [told for kind, told in zip(sent.expected, wanting, strict=True) if outcomes.get(kind) != "passed"]
+    reasons = sorted({each["reason"] for each in sent.message["recipients"] if each["reason"]})
+    reached = f"Zustand {sent.message['state']}" + (f", {', '.join(reasons)}" if reasons else "")
+    return f"nicht alle Nachweise kamen rechtzeitig an: {', '.join(missing)}; {reached}"
 
 
 async def _fetch(client: Rest, sent: Sent) -> None:
     base = f"/v1/tenants/{sent.tenant.slug}/messages/{sent.id}"
     sent.message = await client.get(base)
     sent.events = (await client.get(f"{base}/events"))["items"]
-    sent.package = await client.octets(f"{base}/evidence.zip")
+    try:
+        sent.package = await client.octets(f"{base}/evidence.zip")
+    except RestFailed as error:
+        sent.faults.append(f"kein Nachweispaket: {error}")
 
 
 async def _check_mailboxes(running: Running, sent: Sequence[Sent]) -> None:
@@ -154,17 +222,18 @@ async def _check_mailboxes(running: Running, sent: Sequence[Sent]) -> None:
         sent[0].faults.append(f"{PDF_NAME} kam nicht an")
 
 
-def _verify(running: Running, sent: Sequence[Sent]) -> bool:
-    """Every package verifies with the sandbox's anchor alone; with one flipped byte it does not."""
+def _verify(running: Running, sent: Sequence[Sent]) -> bool | None:
+    """Every package verifies with the sandbox's anchor alone, or gets a fault; whether one flipped byte shows."""
     tools = inspection_tools([running.sandbox.trust_anchor.read_bytes()], [])
-    for each in sent:
+    fetched = [each for each in sent if each.package]
+    for each in fetched:
         inspection = inspect_package(io.BytesIO(each.package), tools, None)
         if inspection.outcome != "passed":
             failed = [
                 f"{c.name} {c.detail}" for c in inspection.checks if c.outcome not in ("passed", "not-applicable")
             ]
             each.faults.append(f"Nachweispaket: {inspection.outcome}: {'; '.join(failed[:5])}")
-    return all(_tampering_shows(each.package, tools) for each in sent)
+    return all(_tampering_shows(each.package, tools) for each in fetched) if fetched else None
 
 
 def timeline(events: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
@@ -179,9 +248,9 @@ def _tampering_shows(package: bytes, tools: Any) -> bool:
     return inspect_package(io.BytesIO(changed), tools, None).outcome == "failed"
 
 
-def _document(sent: Sequence[Sent], seconds: float, *, passed: bool, tampered: bool) -> dict[str, Any]:
+def _document(shown: Shown, seconds: float) -> dict[str, Any]:
     return {
-        "outcome": "passed" if passed else "failed",
+        "outcome": "passed" if shown.passed else "failed",
         "seconds": round(seconds, 2),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "messages": [
@@ -198,7 +267,9 @@ def _document(sent: Sequence[Sent], seconds: float, *, passed: bool, tampered: b
                 "timeline": timeline(each.events),
                 "faults": each.faults,
             }
-            for each in sent
+            for each in shown.sent
         ],
-        "tamper_detected": tampered,
+        "tamper_detected": shown.tampering_shows,
+        "last_words": shown.last_words,
+        "kept": shown.kept and str(shown.kept),
     }

@@ -46,11 +46,22 @@ def main() -> None:
 
 
 @app.command()
-def demo(as_json: Annotated[bool, typer.Option("--json", help="Ein JSON-Dokument auf stdout.")] = False) -> None:
-    """Führt alles vor: zwei Mandanten, drei De-Mails, verifizierte Nachweise. Beendet sich selbst."""
+def demo(
+    as_json: Annotated[bool, typer.Option("--json", help="Ein JSON-Dokument auf stdout.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Protokolle und Nachweispakete auch nach Erfolg aufheben.")] = (
+        False
+    ),
+    patience: Annotated[
+        float, typer.Option(help="Wie viele Sekunden auf die Nachweise gewartet wird.", min=0, max=3600)
+    ] = 45.0,
+) -> None:
+    """Führt alles vor: zwei Mandanten, drei De-Mails, verifizierte Nachweise. Beendet sich selbst.
+
+    Scheitert sie, so nennt sie die Ursache und hebt die Protokolle auf.
+    """
     from demail_gateway.cli.demo import run_demo
 
-    raise typer.Exit(asyncio.run(run_demo(as_json=as_json)))
+    raise typer.Exit(asyncio.run(run_demo(as_json=as_json, keep=keep, patience_s=patience)))
 
 
 @app.command()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from demail_gateway.core.dates import legal_time
 
@@ -21,7 +23,7 @@ _EVENTS = {
     "recipient.delivered": "im Postfach des Empfängers (verifiziert)",
     "recipient.retrieved": "Empfänger hat sich sicher angemeldet (Abholbestätigung verifiziert)",
 }
-_KINDS = {
+KINDS = {
     "confirmation of dispatch": "Versandbestätigung",
     "confirmation of receipt": "Eingangsbestätigung",
     "confirmation of retrieve": "Abholbestätigung",
@@ -32,8 +34,10 @@ Story = tuple[str, dict[str, Any], list[dict[str, Any]], list[dict[str, Any]], l
 """Tenant's name, message, events, evidence, faults."""
 
 
-def show(stories: Sequence[Story], tampered: bool) -> None:
-    """Prints to stdout."""
+def show(
+    stories: Sequence[Story], tampering_shows: bool | None, last_words: Sequence[str] = (), kept: Path | None = None
+) -> None:
+    """Prints to stdout. `last_words` are log lines, `kept` is where logs and packages are."""
     console = Console(highlight=False)
     for tenant, message, events, evidence, faults in stories:
         console.rule(f"{tenant}: {message.get('subject', '')}", align="left")
@@ -44,16 +48,35 @@ def show(stories: Sequence[Story], tampered: bool) -> None:
         console.print(table)
         for proof in evidence:
             kind, outcome = proof["kind"], proof["verification"]["outcome"]
-            console.print(f"  {_KINDS.get(kind, kind)}: {_OUTCOMES.get(outcome, outcome)} ({proof['issuer']})")
+            console.print(f"  {KINDS.get(kind, kind)}: {_OUTCOMES.get(outcome, outcome)} ({proof['issuer']})")
         for fault in faults:
-            console.print(f"  [red]Fehler: {fault}[/]")
+            console.print(Text(f"  Fehler: {fault}", style="red"))
     console.rule(align="left")
-    if tampered:
-        console.print(
-            "Nachweispakete offline geprüft: bestanden; mit einem veränderten Byte: durchgefallen, wie es sein muss."
-        )
-    else:
-        console.print("[red]Eine Veränderung am Nachweispaket blieb unbemerkt.[/]")
+    if stories:
+        console.print(f"Zeiten: gesetzliche Zeit in Deutschland ({_zone(stories)}).")
+    for line in last_words:
+        console.print(Text(line), soft_wrap=True)
+    console.print(_conclusion(stories, tampering_shows))
+    if kept is not None:
+        console.print(Text(f"Aufgehoben (Protokolle, Nachweispakete, Vertrauensanker): {kept}"), soft_wrap=True)
+
+
+def _conclusion(stories: Sequence[Story], tampering_shows: bool | None) -> Text:
+    faulty = sum(bool(faults) for *_, faults in stories)
+    if tampering_shows is False:
+        return Text("Nicht bestanden: Eine Veränderung am Nachweispaket blieb unbemerkt.", style="red")
+    if faulty:
+        return Text(f"Nicht bestanden: {faulty} von {len(stories)} De-Mails mit Fehlern (siehe oben).", style="red")
+    if tampering_shows is None:
+        return Text("Nicht bestanden: Es gab kein Nachweispaket zu prüfen.", style="red")
+    told = "Nachweispakete offline geprüft: bestanden; mit einem veränderten Byte: durchgefallen, wie es sein muss."
+    return Text(told)
+
+
+def _zone(stories: Sequence[Story]) -> str:
+    """Offset of the first time that is shown; it stays the same for the minute that a demonstration takes."""
+    at = [event["at"] for _, _, events, _, _ in stories for event in events]
+    return legal_time(datetime.fromisoformat(at[0])).isoformat()[-6:] if at else "keine"
 
 
 def _legal(text: str) -> str:

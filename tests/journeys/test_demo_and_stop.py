@@ -40,6 +40,22 @@ def test_the_demonstration_passes_says_so_and_leaves_nothing(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_demonstration_that_fails_says_why_and_keeps_logs_without_keys(servers: Servers, tmp_path: Path) -> None:
+    environment = {"DEMAIL_DATABASE_URL": servers.superuser_url, "DEMAIL_REDIS_URL": servers.redis_url}
+    run = command("demo", "--json", "--patience", "0", environment={**environment, "TMPDIR": str(tmp_path)})
+    assert run.returncode == 1, run.stderr[-2000:]
+    document = json.loads(run.stdout)
+    assert document["outcome"] == "failed"
+    faults = [fault for message in document["messages"] for fault in message["faults"]]
+    assert any("Eingangsbestätigung (fehlt); Zustand " in fault for fault in faults)
+    (kept,) = tmp_path.iterdir()
+    assert document["kept"] == str(kept)
+    names = {path.name for path in kept.iterdir()}
+    assert {"worker.log", "api.log", "sandbox.log", "trust-anchor.pem"} <= names
+    assert {path.suffix for path in kept.iterdir()} <= {".log", ".zip", ".pem"}
+    assert "PRIVATE KEY" not in (kept / "trust-anchor.pem").read_text()
+
+
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_start_that_is_broken_off_ends_clean(by: signal.Signals, servers: Servers, tmp_path: Path) -> None:
     starting = Installation(tmp_path, {"DEMAIL_DATABASE_URL": servers.superuser_url})
