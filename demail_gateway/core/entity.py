@@ -182,7 +182,9 @@ def _quoted_printable(octets: bytes) -> bytes | None:
     if len(octets) + 2 * others > limit:
         return None
     quoted = binascii.b2a_qp(octets)
-    return quoted if len(quoted) <= limit else None
+    # a blank before a line end, written as =20, may make b2a_qp's line longer than RFC 2045 permits
+    fits = len(quoted) <= limit and max(map(len, quoted.split(b"\r\n"))) <= _LINE_CHARS
+    return quoted if fits else None
 
 
 def _unfinished_line(octets: bytes) -> bytes | None:

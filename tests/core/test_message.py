@@ -8,7 +8,7 @@ from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from demail_gateway.core.address import Address
@@ -76,6 +76,7 @@ def is_clean(octets: bytes) -> bool:
 
 @pytest.mark.clause("TR 01201-3.4 §3.1.21 crlf")
 @given(TEXT | LONG_TEXT.map("".join))
+@example("0" * 170 + "=\x80\x80\x80\x80\u0800\u0800\u0800 \n")
 def test_any_text_arrives_with_crlf_line_ends(text: str) -> None:
     entity = build_entity(text, None, (), "b1")
     assert is_clean(entity)
