@@ -353,6 +353,11 @@ class QueueDocument(AnswerBody):
     unsettled: int = Field(description="Copies of which nobody can say how their hand-over ended (SND-43)")
     oldest_due_at: datetime | None
     waiting_since: datetime | None = Field(description="Since when the first copy has waited for a person")
+    retrying: int = Field(
+        description="Copies that failed, or whose end is unknown, and that are tried again by themselves: an outage"
+    )
+    retrying_since: datetime | None = Field(description="Since when the oldest of these has been in the queue")
+    reply_code: str | None = Field(description="Code of the provider's last reply to that one; null if none came")
 
 
 class QueueList(AnswerBody):

@@ -182,7 +182,9 @@ def _probes(
         return "ok"
 
     async def queue() -> str:
-        return f"{await sweeping.queue_age_s(utc_now()):.1f} s"
+        age = f"{await sweeping.queue_age_s(utc_now()):.1f} s"
+        retrying = await sweeping.retrying(utc_now())
+        return f"{age}; {retrying.copies} retrying for {retrying.age_s:.0f} s" if retrying.copies else age
 
     async def providers() -> str:
         active = [each for each in await installation.connections() if each.active]

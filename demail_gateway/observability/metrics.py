@@ -44,6 +44,12 @@ class Metrics:
             registry=self.registry,
         )
         self.queue_age_s = Gauge("demail_queue_age_seconds", "Age of the oldest due work.", registry=self.registry)
+        self.retrying = Gauge(
+            "demail_retrying_copies", "Copies that failed and are tried again.", registry=self.registry
+        )
+        self.retrying_s = Gauge(
+            "demail_retrying_age_seconds", "Time in the queue of the oldest copy tried again.", registry=self.registry
+        )
         self.wake_failures = Counter(
             "demail_wake_failures", "Wake-ups that Redis did not take.", registry=self.registry
         )
@@ -69,8 +75,14 @@ class Metrics:
             self.received.labels(self.tenant(facts.get("tenant")), str(facts.get("outcome"))).inc()
         elif event == "wake_failed":
             self.wake_failures.inc()
-        elif event == "queue_age" and isinstance(age := facts.get("seconds"), float):
-            self.queue_age_s.set(age)
+        elif event == "queue_age":
+            self._set_queue(facts)
+
+    def _set_queue(self, facts: Mapping[str, object]) -> None:
+        gauges = {"seconds": self.queue_age_s, "retrying": self.retrying, "retrying_seconds": self.retrying_s}
+        for name, gauge in gauges.items():
+            if isinstance(value := facts.get(name), int | float):
+                gauge.set(value)
 
     def render(self) -> bytes:
         """Text exposition format."""

@@ -1,6 +1,6 @@
 """The operator's view of the outbox, and decisions about single copies (ports.Queues).
 
-What is shown comes from functions that give ids, counts and times of all tenants (migration 0008); a decision is
+What is shown comes from functions that give ids, counts and times of all tenants (migrations 0008, 0009); a decision is
 carried out within the one tenant that it concerns, by the same derivation as everything else, and reads no content
 (GWT-37).
 
@@ -36,6 +36,7 @@ from demail_gateway.tenancy.identifiers import Prefix, format_id
 from demail_gateway.tenancy.scope import OperatorScope
 
 _TOTALS = text("SELECT * FROM queue_totals(:tenants, :now)").bindparams(bindparam("now", type_=Moment))
+_RETRYING = text("SELECT * FROM retrying_copies(:tenants)")
 _WAITING = text(
     "SELECT * FROM copies_for_a_person(:tenant, :connection, :message, :copy, :kind, :after, :after_id, :limit)"
 ).bindparams(bindparam("after", type_=Moment))
@@ -73,7 +74,10 @@ class PostgresQueues:
             tenants = (await connection.execute(query)).all()
             shown = {row.tenant_id: row.slug for row in tenants[:limit]}
             counts = (await connection.execute(_TOTALS, {"tenants": list(shown), "now": now})).mappings().all()
-        by_tenant = {row["tenant_id"]: row for row in counts}
+            retrying = (await connection.execute(_RETRYING, {"tenants": list(shown)})).mappings().all()
+        by_tenant = {row["tenant_id"]: dict(row) for row in counts}
+        for row in retrying:
+            by_tenant[row["tenant_id"]].update(row)
         last = tenants[limit - 1] if len(tenants) > limit else None
         return Page(
             tuple(QueueTotals(slug=slug, **by_tenant[tenant_id]) for tenant_id, slug in shown.items()),

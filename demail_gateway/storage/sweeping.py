@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from demail_gateway.application.ports.work import SweepResult
+from demail_gateway.application.ports.work import Retrying, SweepResult
 from demail_gateway.storage.engine import statement_driver
 
 JOURNAL_ENTRIES = 2000
@@ -38,3 +38,7 @@ class PostgresSweeping:
     async def queue_age_s(self, now: datetime) -> float:
         async with statement_driver(self._engine) as connection:
             return float(await connection.fetchval("SELECT queue_age_s($1)", now))
+
+    async def retrying(self, now: datetime) -> Retrying:
+        async with statement_driver(self._engine) as connection:
+            return Retrying(*await connection.fetchrow("SELECT * FROM retrying_total($1)", now))

@@ -34,7 +34,10 @@ class Scheduler:
         if result.reopened or result.uncertain:
             services.observe("leases_ran_out", reopened=result.reopened, uncertain=result.uncertain)
         age_s = await services.sweeping.queue_age_s(services.clock())
-        services.observe("queue_age", seconds=float(age_s))
+        retrying = await services.sweeping.retrying(services.clock())
+        services.observe(
+            "queue_age", seconds=float(age_s), retrying=retrying.copies, retrying_seconds=float(retrying.age_s)
+        )
         return self._sweep_s
 
     async def _seal(self) -> float:

@@ -64,7 +64,7 @@ class MemoryQueues:
         mine = [copy for copy in self._waiting() if copy.tenant_id == tenant_id]
         held = sum(copy.reason is WaitsFor.HELD for copy in mine)
         since = min((copy.since for copy in mine), default=None)
-        return QueueTotals(tenant_id, slug, 0, 0, held, len(mine) - held, None, since)
+        return QueueTotals(tenant_id, slug, 0, 0, held, len(mine) - held, None, since, 0, None, None)
 
 
 def _fits(copy: WaitingCopy, where: WaitingFilter) -> bool:

@@ -76,10 +76,12 @@ def test_tenant_label_is_capped() -> None:
 
 def test_events_of_work_move_their_metrics() -> None:
     metrics = Metrics()
-    metrics.note("queue_age", {"seconds": 2.5})
+    metrics.note("queue_age", {"seconds": 2.5, "retrying": 3, "retrying_seconds": 90.0})
     metrics.note("wake_failed", {})
     metrics.note("evidence_recorded", {"tenant": "t", "outcome": "passed"})
     text = metrics.render().decode()
     assert "demail_queue_age_seconds 2.5" in text
+    assert "demail_retrying_copies 3.0" in text
+    assert "demail_retrying_age_seconds 90.0" in text
     assert "demail_wake_failures_total 1.0" in text
     assert 'demail_received_total{outcome="passed",tenant="t"} 1.0' in text

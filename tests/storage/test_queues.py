@@ -12,7 +12,7 @@ import pytest
 from demail_gateway.application.ports.dispatches import AttemptBegin, AttemptEnd, AttemptOutcome
 from demail_gateway.application.ports.queues import Decided, WaitingFilter, WaitsFor
 from demail_gateway.application.ports.submissions import NewMessage
-from demail_gateway.application.ports.work import Lease, WorkKind
+from demail_gateway.application.ports.work import Lease, Retrying, WorkKind
 from demail_gateway.core.decision import Decision
 from demail_gateway.core.delivery import Effect
 from demail_gateway.core.errors import Conflict, CursorInvalid, NotFound
@@ -94,6 +94,47 @@ async def test_totals_count_every_tenants_work_and_what_waits_for_a_person(
     assert (mine.oldest_due_at, mine.waiting_since) == (NOW, NOW)
     assert (theirs.tenant_id, theirs.due, theirs.leased, theirs.held, theirs.unsettled) == (other.id, 0, 0, 0, 0)
     assert (theirs.oldest_due_at, theirs.waiting_since, page.next_cursor) == (None, None, None)
+
+
+async def test_an_outage_is_seen_while_everything_waits_for_its_next_try(
+    stage: Stage, queues: PostgresQueues, elbtal: Tenant, other: Tenant
+) -> None:
+    """Nothing is due and nothing held: what is in back-off is counted of its own, by the provider's last word."""
+    for at, reply in (
+        (NOW, "451 4.3.0 buergerin@sandbox.de-mail.de is busy"),
+        (later(seconds=5), "connection refused"),
+    ):
+        await stage.accept(elbtal, new_message(elbtal, created_at=at))
+        attempt = await stage.begun(elbtal, at=at)
+        failed = outcome(attempt, AttemptEnd.UNAVAILABLE, at, next_at=later(hours=1))
+        await stage.dispatches.finish(elbtal.id, [replace(failed, reply=reply)])
+    await held(stage, other)
+    mine, theirs = sorted((await queues.totals(OPERATOR, later(minutes=1), 10, None)).items, key=lambda each: each.slug)
+    assert (mine.due, mine.leased, mine.held, mine.oldest_due_at) == (0, 0, 0, None)
+    assert (mine.retrying, mine.retrying_since, mine.reply_code) == (2, NOW, "451")
+    assert (theirs.held, theirs.retrying, theirs.retrying_since, theirs.reply_code) == (1, 0, None, None)
+    assert await stage.sweeping.queue_age_s(later(minutes=1)) == 0.0
+    assert await stage.sweeping.retrying(later(minutes=1)) == Retrying(2, 60.0)
+
+
+async def test_a_copy_of_unknown_end_is_retried_until_a_person_is_needed(
+    stage: Stage, queues: PostgresQueues, elbtal: Tenant
+) -> None:
+    """Counted from the first look-up that told nothing."""
+    await stage.accept(elbtal)
+    unknown = outcome(await stage.begun(elbtal), AttemptEnd.UNKNOWN, NOW, next_at=later(seconds=5))
+    await stage.dispatches.finish(elbtal.id, [unknown])
+    seen = [await retrying(queues)]
+    for at_s, unsettled in ((5, False), (3605, True)):
+        (lease,) = await stage.claim(elbtal, WorkKind.RECONCILE, at=later(seconds=at_s))
+        await stage.dispatches.finish(elbtal.id, [replace(nobody_knows(lease, at_s), unsettled=unsettled)])
+        seen.append(await retrying(queues))
+    assert seen == [(0, 0), (1, 0), (0, 1)]
+
+
+async def retrying(queues: PostgresQueues) -> tuple[int, int]:
+    (totals,) = (await queues.totals(OPERATOR, NOW, 10, None)).items
+    return totals.retrying, totals.unsettled
 
 
 async def test_totals_are_paged_by_tenant(stage: Stage, queues: PostgresQueues, elbtal: Tenant, other: Tenant) -> None:

@@ -130,6 +130,8 @@ async def test_functions_with_owners_rights_are_few_fixed_and_for_the_applicatio
         "tenant_of_copy",
         "operator_clients",
         "change_operator_client",
+        "retrying_copies",
+        "retrying_total",
         "bump_config_version",
         "bump_config_version_of_users",
     }

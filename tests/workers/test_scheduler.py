@@ -13,7 +13,7 @@ import pytest
 
 from demail_gateway.application.ports.connections import Connection
 from demail_gateway.application.ports.installation import FetchedAnswer
-from demail_gateway.application.ports.work import SweepResult
+from demail_gateway.application.ports.work import Retrying, SweepResult
 from demail_gateway.application.revocation import RefreshRevocation, RevocationSourceUnavailable
 from demail_gateway.application.worker_services import SchedulerServices
 from demail_gateway.core.errors import CertificateMalformed, StoreUnavailable
@@ -44,6 +44,9 @@ class FakeSweeping:
 
     async def queue_age_s(self, now: datetime) -> float:
         return 3.5
+
+    async def retrying(self, now: datetime) -> Retrying:
+        return Retrying(7, 61.0)
 
 
 @dataclass
@@ -80,7 +83,7 @@ async def test_tenants_with_due_rows_are_woken_and_the_journal_sealed() -> None:
     sweeping, waker, events = FakeSweeping(), FakeWaker(), Events()
     await run_until(services(sweeping, waker, events), lambda: sweeping.sweeps > 2 and sweeping.seals > 2)
     assert waker.woken[:2] == [A, B]
-    assert ("queue_age", {"seconds": 3.5}) in events.seen
+    assert ("queue_age", {"seconds": 3.5, "retrying": 7, "retrying_seconds": 61.0}) in events.seen
     assert ("leases_ran_out", {"reopened": 1, "uncertain": 2}) in events.seen
 
 

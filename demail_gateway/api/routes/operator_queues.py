@@ -117,6 +117,9 @@ def _totals(totals: QueueTotals) -> dict[str, Any]:
         "unsettled": totals.unsettled,
         "oldest_due_at": render.moment(totals.oldest_due_at),
         "waiting_since": render.moment(totals.waiting_since),
+        "retrying": totals.retrying,
+        "retrying_since": render.moment(totals.retrying_since),
+        "reply_code": totals.reply_code,
     }
 
 

@@ -43,6 +43,12 @@ class QueueTotals:
     """Since when the oldest of the due ones could have been done."""
     waiting_since: datetime | None
     """Since when the first of the copies has waited for a person."""
+    retrying: int
+    """Copies that failed, or whose end no look-up told, and that are tried or asked about again by themselves."""
+    retrying_since: datetime | None
+    """Since when the oldest of these has been in the queue."""
+    reply_code: str | None
+    """First three digits of the provider's last reply to that one; None also where nothing answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,15 @@ class SweepResult:
     """Tenants with due work, to be woken."""
 
 
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """Copies that failed, or whose end is unknown, and that are tried or asked about again without anybody's help."""
+
+    copies: int
+    age_s: float
+    """Since the one that is in the queue the longest came there; 0.0 if none."""
+
+
 class Sweeping(Protocol):
     async def sweep(self, now: datetime) -> SweepResult: ...
 
@@ -53,4 +62,8 @@ class Sweeping(Protocol):
 
     async def queue_age_s(self, now: datetime) -> float:
         """Age of the oldest due work over all tenants; 0.0 if none."""
+        ...
+
+    async def retrying(self, now: datetime) -> Retrying:
+        """What an outage has piled up over all tenants, due or not."""
         ...

@@ -47,6 +47,7 @@ outbox = Table(
 waits for a person since then (storage.queues): with its look-up going on (SND-43), or due at `infinity` (SND-52).
 """
 Index("ix_outbox_due", outbox.c.tenant_id, outbox.c.kind, outbox.c.due_at, postgresql_where=text("lease_token is null"))
+Index("ix_outbox_retrying", outbox.c.tenant_id, outbox.c.created_at, postgresql_where=text("tries > 0"))
 Index("ix_outbox_leased", outbox.c.leased_until, postgresql_where=text("lease_token is not null"))
 Index(
     "ix_outbox_person",
