@@ -28,7 +28,7 @@ from demail_gateway.storage.queues import PostgresQueues
 from demail_gateway.storage.rewrapping import KeyRotation
 from demail_gateway.tenancy.client_authentication import PinnedCertificate
 from demail_gateway.tenancy.identifiers import Prefix, format_id, parse_id
-from demail_gateway.tenancy.scope import TENANT_SCOPES, OperatorScope, Scope
+from demail_gateway.tenancy.scope import OperatorScope, Scope
 from demail_gateway.trust.client_certificates import read_pinned_certificate
 from demail_gateway.trust.workshop import SoftwareWorkshop
 
@@ -100,13 +100,13 @@ class CommandLineAdministration:
         return [_client(each) for each in await self._register.clients(COMMAND_LINE, tenant_id)]
 
     async def create_client(
-        self, name: str, tenant: str | None, scopes: Sequence[str] | None, keys: ClientKeys = NO_KEYS
+        self, name: str, tenant: str | None, scopes: Sequence[str], keys: ClientKeys = NO_KEYS
     ) -> dict[str, Any]:
-        """Without a tenant one of the operator; `secret` is null for a client with keys."""
+        """Without a tenant one of the operator, `scopes` aside; `secret` is null for a client with keys."""
         if tenant is None:
             made = await self._register.create_operator_client(COMMAND_LINE, name, keys)
         else:
-            chosen = frozenset(map(Scope, scopes)) if scopes else TENANT_SCOPES
+            chosen = frozenset(map(Scope, scopes))
             tenant_id = await self._tenant_id(tenant)
             made = await self._register.create_client(COMMAND_LINE, tenant_id, name, chosen, keys)
         return {**_client(made.summary), "secret": made.secret}
@@ -125,6 +125,12 @@ class CommandLineAdministration:
 
     async def keys(self, named: str) -> list[dict[str, Any]]:
         return [_key(each) for each in await self._certify.keys(COMMAND_LINE, await self._tenant_id(named))]
+
+    async def key(self, named: str, key: str) -> dict[str, Any]:
+        for each in await self.keys(named):
+            if each["id"] == key:
+                return each
+        raise NotFound("key", key)
 
     async def request_key(self, named: str, algorithm: str, address: str | None) -> dict[str, Any]:
         tenant_id = await self._tenant_id(named)
@@ -181,7 +187,7 @@ class CommandLineAdministration:
         for connection in await self._administer.connections(COMMAND_LINE):
             if named in (connection.name, format_id(Prefix.CONNECTION, connection.id)):
                 return connection.id
-        raise NotFound
+        raise NotFound("connection", named)
 
     async def _tenant_id(self, named: str) -> UUID:
         if (tenant_id := parse_id(Prefix.TENANT, named)) is not None:
@@ -191,7 +197,7 @@ class CommandLineAdministration:
                 found = parse_id(Prefix.TENANT, tenant["id"])
                 assert found is not None, "an id that we have just written"
                 return found
-        raise NotFound
+        raise NotFound("tenant", named)
 
 
 async def _all(page_behind: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[T]:
@@ -209,7 +215,7 @@ async def _all(page_behind: Callable[[str | None], Awaitable[Page[T]]]) -> Async
 def _id(prefix: Prefix, text: str) -> UUID:
     """Raises NotFound: what is no id of this kind names nothing."""
     if (uuid := parse_id(prefix, text)) is None:
-        raise NotFound
+        raise NotFound(prefix.value, text)
     return uuid
 
 

@@ -12,7 +12,7 @@ from demail_gateway.application.ports.connections import Connection
 from demail_gateway.bootstrap.command_line import COMMAND_LINE
 from demail_gateway.bootstrap.expiring import expiring_clients, expiring_connections, expiring_keys
 from demail_gateway.bootstrap.parts import observing, secret, store, tls_context, utc_now, waker
-from demail_gateway.core.errors import DemailError
+from demail_gateway.core.errors import DemailError, StoreUnavailable
 from demail_gateway.providers.profile import ProviderProfile, Tls, parse_profile
 from demail_gateway.settings import ConfigurationError, Settings
 from demail_gateway.storage import migrate as schema
@@ -25,6 +25,7 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 WARN_BEFORE = timedelta(days=30)
 """GWT-21 warns 60, 30 and 7 days before a certificate ends."""
 _PATIENCE_S = 10.0
+_DATABASE = "zuerst die Datenbank"
 _SCANNERS = {
     "none": "keiner: nichts wird auf Schadsoftware geprüft, Berichte sagen scan: none",
     "eicar-test": "Testprüfer: erkennt allein die EICAR-Testdatei und schützt vor nichts",
@@ -84,6 +85,11 @@ def scanner_diagnosis(settings: Settings) -> Diagnosis:
 async def _looked(part: str, check: Awaitable[str], mend: str) -> Diagnosis:
     try:
         return Diagnosis(part, True, await asyncio.wait_for(check, _PATIENCE_S))
+    except ConfigurationError as error:
+        first = mend if part == "configuration" else "zuerst die Konfiguration"
+        return Diagnosis(part, False, "; ".join(error.faults), first)
+    except StoreUnavailable as error:
+        return Diagnosis(part, False, f"Datenbank nicht erreichbar: {error}", mend if part == "database" else _DATABASE)
     except _FAULTS as error:
         # texts of OSError name hosts and files, which is what an operator needs here
         return Diagnosis(part, False, f"{type(error).__name__}: {error}".rstrip(": "), mend)
@@ -188,7 +194,8 @@ async def _providers(settings: Settings) -> AsyncIterator[Diagnosis]:
         async with store(settings) as known:
             connections = await PostgresInstallation(known.engine, known.keys).connections()
     except _FAULTS as error:
-        yield Diagnosis("providers", False, type(error).__name__, "zuerst die Datenbank")
+        first = "zuerst die Konfiguration" if isinstance(error, ConfigurationError) else _DATABASE
+        yield Diagnosis("providers", False, "nicht geprüft", first)
         return
     for connection in connections:
         if connection.active:

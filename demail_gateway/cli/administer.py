@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from demail_gateway.core.errors import RuleViolation
+from demail_gateway.core.errors import CertificateMalformed, RuleViolation
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.settings import load_settings
 from demail_gateway.tenancy.naming import TenantKind
@@ -63,14 +63,14 @@ def create_tenant(
 @tenant_app.command("show")
 def show_tenant(tenant: str, as_json: AsJson = False) -> None:
     """Ein Mandant mit Konten, Adressen, Clients, Schlüsseln."""
-    answer(lambda admin: admin.show_tenant(tenant), as_json=as_json)
+    answer(lambda admin: admin.show_tenant(tenant), as_json=as_json, aside=("csr_pem",))
 
 
 @client_app.command("create")
 def create_client(
     name: str,
     tenant: Annotated[str | None, typer.Option(help="Kürzel oder Id; ohne: Betreiber-Client.")] = None,
-    scope: Annotated[list[TenantScopeName] | None, typer.Option(help="Mehrfach möglich; ohne: alle.")] = None,
+    scope: Annotated[list[TenantScopeName] | None, typer.Option(help="Mehrfach möglich; nötig mit --tenant.")] = None,
     jwks: KeySetFile = None,
     certificate: CertificateFiles = None,
     as_json: AsJson = False,
@@ -81,10 +81,15 @@ def create_client(
     """
     from demail_gateway.application.register import ClientKeys
 
+    if tenant is not None and not scope:
+        scopes = ", ".join(TenantScopeName)
+        raise typer.BadParameter(f"mindestens ein Recht nennen, so wenige wie möglich: {scopes}", param_hint="--scope")
+    if tenant is None and scope:
+        raise typer.BadParameter("ein Betreiber-Client hat allein das Recht operator", param_hint="--scope")
     keys = ClientKeys(
         None if jwks is None else _json_object(jwks, "--jwks"), _texts(certificate or [], "--certificate")
     )
-    answer(lambda admin: admin.create_client(name, tenant, scope, keys), as_json=as_json)
+    answer(lambda admin: admin.create_client(name, tenant, scope or (), keys), as_json=as_json)
 
 
 @client_app.command("change")
@@ -142,8 +147,14 @@ def create_connection(
 
 @key_app.command("list")
 def list_keys(tenant: str, as_json: AsJson = False) -> None:
-    """Die S/MIME-Schlüssel eines Mandanten."""
-    answer(lambda admin: admin.keys(tenant), as_json=as_json)
+    """Die S/MIME-Schlüssel eines Mandanten; Zertifikatsanträge zeigen key show und --json."""
+    answer(lambda admin: admin.keys(tenant), as_json=as_json, aside=("csr_pem",))
+
+
+@key_app.command("show")
+def show_key(tenant: str, key: str, as_json: AsJson = False) -> None:
+    """Ein S/MIME-Schlüssel mit seinem Zertifikatsantrag (PKCS#10)."""
+    answer(lambda admin: admin.key(tenant, key), as_json=as_json)
 
 
 @key_app.command("request")
@@ -168,7 +179,17 @@ def install_key(
 ) -> None:
     """Setzt das ausgestellte Zertifikat ein; der Schlüssel wird der aktive."""
     pem = certificate.read_text(encoding="ascii", errors="replace")
-    answer(lambda admin: admin.install_certificate(tenant, key, pem), as_json=as_json)
+
+    async def install(admin: CommandLineAdministration) -> Any:
+        try:
+            return await admin.install_certificate(tenant, key, pem)
+        except CertificateMalformed:
+            raise typer.BadParameter(
+                f"{certificate}: erwartet wird ein Zertifikat in PEM (-----BEGIN CERTIFICATE-----), dahinter die Kette",
+                param_hint="CERTIFICATE",
+            ) from None
+
+    answer(install, as_json=as_json)
 
 
 @key_app.command("rewrap")
@@ -184,8 +205,11 @@ def rewrap_keys(as_json: AsJson = False) -> None:
     raise typer.Exit(1 if found["left"] else 0)
 
 
-def answer(ask: Ask, *, as_json: bool) -> None:
-    """Prints what `ask` finds out; broken rules become lines on stderr and exit code 1."""
+def answer(ask: Ask, *, as_json: bool, empty: str = "Keine Einträge.", aside: Collection[str] = ()) -> None:
+    """Prints what `ask` finds out; broken rules become lines on stderr and exit code 1.
+
+    `empty` is said to a person where a list has nothing; members named in `aside` are for `--json` alone.
+    """
     from demail_gateway.bootstrap.command_line import administration
 
     settings = load_settings()
@@ -200,15 +224,17 @@ def answer(ask: Ask, *, as_json: bool) -> None:
         for fault in error.violations:
             print(f"Fehler: {fault.pointer or 'Eingabe'}: {fault.detail_de} ({fault.code})", file=sys.stderr)
         raise typer.Exit(1) from None
-    _show(found, as_json=as_json)
+    _show(found, as_json=as_json, empty=empty, aside=aside)
 
 
-def _show(found: Any, *, as_json: bool) -> None:
+def _show(found: Any, *, as_json: bool, empty: str = "", aside: Collection[str] = ()) -> None:
     if as_json:
         json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
         print()
+    elif found == []:
+        print(empty)
     else:
-        _print(found)
+        _print(found, aside)
 
 
 def _json_object(path: Path, hint: str) -> dict[str, Any]:
@@ -233,8 +259,16 @@ def _text(path: Path, hint: str) -> str:
         raise typer.BadParameter("nicht lesbar", param_hint=hint) from None
 
 
-def _print(found: Any) -> None:
-    for entry in found if isinstance(found, list) else [found]:
+def _print(found: Any, aside: Collection[str]) -> None:
+    shown = _without(found, aside)
+    for entry in shown if isinstance(shown, list) else [shown]:
         for name, value in entry.items():
             print(f"{name}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}")
         print()
+
+
+def _without(found: Any, aside: Collection[str]) -> Any:
+    """The same without members of these names, however deep."""
+    if isinstance(found, dict):
+        return {name: _without(value, aside) for name, value in found.items() if name not in aside}
+    return [_without(each, aside) for each in found] if isinstance(found, list) else found

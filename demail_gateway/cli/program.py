@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from demail_gateway import __version__
 from demail_gateway.application.explain.wording import Language
 from demail_gateway.cli.administer import client_app, connection_app, key_app, tenant_app
+from demail_gateway.cli.faults import sentence
 from demail_gateway.cli.queues import queue_app
 from demail_gateway.core.errors import DemailError
 from demail_gateway.settings import ConfigurationError
@@ -41,7 +42,7 @@ def main() -> None:
             print(f"Konfiguration: {fault}", file=sys.stderr)
         sys.exit(1)
     except DemailError as error:
-        print(f"Fehler: {error.code}: {error}", file=sys.stderr)
+        print(f"Fehler: {sentence(error)}", file=sys.stderr)
         sys.exit(1)
 
 

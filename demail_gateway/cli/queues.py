@@ -40,7 +40,7 @@ def list_waiting(
     as_json: AsJson = False,
 ) -> None:
     """Kopien, die auf einen Menschen warten, die längsten zuerst. Ohne Inhalte und Adressen."""
-    answer(lambda admin: admin.waiting(tenant, connection, reason), as_json=as_json)
+    answer(lambda admin: admin.waiting(tenant, connection, reason), as_json=as_json, empty="Nichts wartet.")
 
 
 @queue_app.command("settle")
@@ -72,4 +72,4 @@ def release(
     if copies:
         answer(lambda admin: admin.release(copies, reason), as_json=as_json)
     else:
-        answer(lambda admin: admin.release_all(tenant, connection, reason), as_json=as_json)
+        answer(lambda admin: admin.release_all(tenant, connection, reason), as_json=as_json, empty="0 freigegeben.")

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from demail_gateway.cli.administer import client_app, connection_app
+from demail_gateway.cli.faults import sentence
+from demail_gateway.core.errors import Conflict, DemailError, KeyUnavailable, NotFound
 from tests.fakes.client_keys import ec_key, private_jwk
 
 # no database is reached: what is wrong with the words is found before
@@ -72,3 +74,25 @@ def test_what_is_no_certificate_is_refused(tmp_path: Path, content: bytes) -> No
     ran = CliRunner().invoke(client_app, ["create", "Leitstand", "--certificate", str(file)], env=ENVIRONMENT)
     assert ran.exit_code != 0
     assert "Leitstand" not in ran.stdout
+
+
+def test_rights_of_a_tenants_client_are_named_and_never_all_by_default() -> None:
+    ran = CliRunner().invoke(client_app, ["create", "gewerbe", "--tenant", "stadt"], env=ENVIRONMENT)
+    assert ran.exit_code == 2
+    assert "--scope" in ran.stderr
+    ran = CliRunner().invoke(client_app, ["create", "Leitstand", "--scope", "inbox:read"], env=ENVIRONMENT)
+    assert ran.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotFound("tenant", "nix"), "Mandant „nix“ nicht gefunden (not-found)"),
+        (NotFound("cpy", "x"), "Kopie „x“ nicht gefunden (not-found)"),
+        (NotFound(), "Nicht gefunden: Namen und Kennungen prüfen (not-found)"),
+        (Conflict("slug-taken"), "Dieses Kürzel ist vergeben. (slug-taken)"),
+        (KeyUnavailable(), "key-unavailable"),
+    ],
+)
+def test_a_fault_is_a_sentence(error: DemailError, told: str) -> None:
+    assert sentence(error) == told

@@ -7,6 +7,7 @@ import base64
 import json
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from demail_gateway.application.ports.submissions import NewMessage
 from demail_gateway.cli.program import app
 from demail_gateway.core.errors import Conflict, NotFound
 from demail_gateway.storage.engine import create_engine
+from demail_gateway.storage.envelope import MasterKey, MasterKeys
 from tests.fakes.gateway import Gateway
 from tests.harness.database import Database
 from tests.storage.stage import Stage, Tenant, outcome
@@ -27,7 +29,11 @@ KEY = base64.b64encode(os.urandom(32)).decode()
 
 @pytest.fixture
 async def stage(database: Database) -> AsyncIterator[Stage]:
-    made = Stage(database, create_engine(database.app_url, pool_size=2))
+    made = Stage(
+        database,
+        create_engine(database.app_url, pool_size=2),
+        master=MasterKeys(MasterKey("1", base64.b64decode(KEY))),
+    )
     yield made
     await made.close()
 
@@ -42,13 +48,16 @@ class Commands:
 
     async def __call__(self, *words: str) -> Any:
         """What the command prints as JSON; raises what it fails with."""
+        return json.loads(await self.told(*words[:2], "--json", *words[2:]))
+
+    async def told(self, *named: str) -> str:
+        """What the command prints."""
         # in a thread: a command has an event loop of its own
-        named = [*words[:2], "--json", *words[2:]]
         ran = await asyncio.to_thread(CliRunner().invoke, app, named, env=self._environment)
         if ran.exception is not None and not isinstance(ran.exception, SystemExit):
             raise ran.exception
         assert ran.exit_code == 0, ran.stderr
-        return json.loads(ran.stdout)
+        return ran.stdout
 
 
 @pytest.fixture
@@ -129,3 +138,28 @@ async def test_bad_names_are_refused_alike_over_rest_and_at_the_command_line(
     with pytest.raises(AssertionError) as caught:
         await command("tenant", "create", "--kind", "other", "--", slug, name)
     assert f"Fehler: {fault['pointer']}: {fault['detail']} ({fault['code']})" in str(caught.value)
+
+
+async def test_a_list_without_entries_says_so_to_a_person(command: Commands) -> None:
+    assert await command.told("queue", "list") == "Nichts wartet.\n"
+    assert await command.told("queue", "release", "--all", "--reason", "geprüft") == "0 freigegeben.\n"
+    assert await command("queue", "list") == []
+
+
+async def test_requests_of_keys_are_shown_where_they_are_asked_for(
+    stage: Stage, command: Commands, tmp_path: Path
+) -> None:
+    await stage.tenant("elbtal")
+    key = await command("key", "request", "elbtal", "--algorithm", "p256")
+    request = "BEGIN CERTIFICATE REQUEST"
+    assert request not in await command.told("key", "list", "elbtal")
+    assert request not in await command.told("tenant", "show", "elbtal")
+    assert request in await command.told("key", "show", "elbtal", key["id"])
+    assert request in (await command("key", "list", "elbtal"))[0]["csr_pem"]
+    other = tmp_path / "antrag.pem"
+    other.write_text(key["csr_pem"])
+    with pytest.raises(AssertionError, match=r"antrag\.pem"):
+        await command("key", "install", "elbtal", key["id"], str(other))
+    with pytest.raises(NotFound) as caught:
+        await command("key", "list", "nix")
+    assert caught.value.args == ("tenant", "nix")
