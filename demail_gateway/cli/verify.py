@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from rich.text import Text
 from demail_gateway.application.explain.report import Line, explain
 from demail_gateway.application.explain.wording import Language
 from demail_gateway.application.explain.wording import Text as Bilingual
-from demail_gateway.application.inspect import Inspection
+from demail_gateway.application.inspect import Inspection, Tools
 from demail_gateway.application.inspect_file import Unreadable, inspect_file
 from demail_gateway.bootstrap.offline import inspection_tools, temporary_room
 from demail_gateway.core.checks import Outcome
@@ -42,6 +43,20 @@ _UNREADABLE = Bilingual(
     "unreadable: neither De-Mail nor evidence package nor journal",
 )
 
+_NO_CERTIFICATE = Bilingual(
+    "kein Vertrauensanker: erwartet werden Zertifikate in PEM (-----BEGIN CERTIFICATE-----)",
+    "no trust anchor: certificates in PEM are expected (-----BEGIN CERTIFICATE-----)",
+)
+_NO_CRL = Bilingual("keine Sperrliste (DER oder PEM)", "no revocation list (DER or PEM)")
+_NO_MOMENT = Bilingual(
+    "Zeitpunkt mit Zeitzone nötig, z. B. 2026-03-02T12:00:00Z", "a time with zone is needed, e.g. 2026-03-02T12:00:00Z"
+)
+_FAULTS = {
+    errno.ENOENT: Bilingual("nicht gefunden", "not found"),
+    errno.EISDIR: Bilingual("ist ein Verzeichnis", "is a directory"),
+    errno.EACCES: Bilingual("kein Leserecht", "may not be read"),
+}
+
 
 def run_verify(
     files: Sequence[Path],
@@ -54,11 +69,9 @@ def run_verify(
 ) -> int:
     """Exit code: 0 all passed, 1 one failed, 2 one indeterminate and none failed, 3 unusable (3 wins over 1 over 2)."""
     try:
-        moment = _moment(at)
-        tools = inspection_tools(
-            [p.read_bytes() for p in anchors or _default_anchors()], [p.read_bytes() for p in crls]
-        )
-    except (ValueError, OSError, DemailError) as error:
+        moment = _moment(at, language)
+        tools = _tools(anchors or _default_anchors(), crls, language)
+    except ValueError as error:
         print(f"verify: {error}", file=sys.stderr)
         return UNUSABLE
     codes = []
@@ -71,7 +84,7 @@ def run_verify(
             codes.append(UNUSABLE)
             continue
         except OSError as error:
-            print(f"{printable(str(path))}: {error.strerror or error}", file=sys.stderr)
+            print(f"{printable(str(path))}: {_fault(error, language)}", file=sys.stderr)
             codes.append(UNUSABLE)
             continue
         _show(path, inspection, language, as_json=as_json)
@@ -103,13 +116,43 @@ def _mode(inspection: Inspection) -> str:
     return "signed" if inspection.mode == "signature" else str(inspection.mode)
 
 
-def _moment(text: str | None) -> datetime | None:
+def _tools(anchors: Sequence[Path], crls: Sequence[Path], language: Language) -> Tools:
+    """Raises ValueError with the name of the file that is of no use."""
+    anchor_files = [_octets(path, language) for path in anchors]
+    crl_files = [_octets(path, language) for path in crls]
+    for path, octets in zip(anchors, anchor_files, strict=True):
+        _need(path, [octets], [], _NO_CERTIFICATE.in_language(language))
+    for path, octets in zip(crls, crl_files, strict=True):
+        _need(path, [], [octets], _NO_CRL.in_language(language))
+    return inspection_tools(anchor_files, crl_files)
+
+
+def _need(path: Path, anchor_files: Sequence[bytes], crl_files: Sequence[bytes], otherwise: str) -> None:
+    try:
+        inspection_tools(anchor_files, crl_files)
+    except (ValueError, DemailError) as error:
+        raise ValueError(f"{printable(str(path))}: {otherwise}") from error
+
+
+def _octets(path: Path, language: Language) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{printable(str(path))}: {_fault(error, language)}") from error
+
+
+def _fault(error: OSError, language: Language) -> str:
+    known = _FAULTS.get(error.errno or 0)
+    return known.in_language(language) if known else error.strerror or type(error).__name__
+
+
+def _moment(text: str | None, language: Language) -> datetime | None:
     if text is None:
         return None
     try:
         return read_moment(text)
     except ValueError as error:
-        raise ValueError("--at: Zeitpunkt mit Zeitzone nötig, z. B. 2026-03-02T12:00:00Z") from error
+        raise ValueError(f"--at: {_NO_MOMENT.in_language(language)}") from error
 
 
 def _default_anchors() -> list[Path]:

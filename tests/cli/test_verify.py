@@ -101,6 +101,24 @@ def test_an_anchor_that_cannot_be_read_is_unusable(tmp_path: Path, capsys: pytes
     assert verify(VECTORS / "messages/hash-sha256.eml", anchors=(broken,)) == 3
 
 
+@pytest.mark.parametrize(
+    ("language", "told", "absent"),
+    [(Language.GERMAN, "kein Vertrauensanker", "nicht gefunden"), (Language.ENGLISH, "no trust anchor", "not found")],
+)
+def test_a_file_of_no_use_is_named_in_the_language_of_the_report(
+    language: Language, told: str, absent: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message, other, nowhere = VECTORS / "messages/hash-sha256.eml", VECTORS / "manifest.json", VECTORS / "nix"
+    for anchors, crls, files, words in (
+        ([other], [], [message], f"verify: {other}: {told}"),
+        ([nowhere], [], [message], f"verify: {nowhere}: {absent}"),
+        ([ANCHOR], [other], [message], f"verify: {other}: "),
+        ([ANCHOR], [], [nowhere], f"{nowhere}: {absent}"),
+    ):
+        assert run_verify(files, anchors, crls, AT, as_json=True, language=language) == 3
+        assert capsys.readouterr().err.startswith(words)
+
+
 def test_an_empty_file_is_unreadable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = tmp_path / "empty.eml"
     empty.write_bytes(b"\r\n")
