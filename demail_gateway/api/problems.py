@@ -29,7 +29,7 @@ from demail_gateway.core.errors import (
 
 PROBLEM_JSON = "application/problem+json"
 TYPE_BASE = "/problems/"
-"""Relative, so that it resolves to a page of this installation."""
+"""Relative to the host, with its full path (RFC 9457 §3.1.1): behind a proxy no other is certain to lead here."""
 RETRY_AFTER_S = 5
 """For 503: a database that is away is usually back after a fail-over of seconds."""
 QUOTA_RETRY_AFTER_S = 3600
@@ -102,7 +102,7 @@ def problem_of(error: BaseException) -> Problem:
         case Forbidden():
             # RFC 6750 §3.1; a right that is no scope (persönlich) is named the same way
             challenge = f'Bearer realm="demail", error="insufficient_scope", scope="{error.needed}"'
-            return Problem("forbidden", headers={"WWW-Authenticate": challenge})
+            return Problem("forbidden", headers={"WWW-Authenticate": challenge}, detail=_lacks(error.needed))
         case TooManyRequests():
             return Problem(error.code, headers=retry_after(error.retry_after))
         case GateNotMet():
@@ -115,7 +115,7 @@ def problem_of(error: BaseException) -> Problem:
             wait = error.retry_after or timedelta(seconds=RETRY_AFTER_S)
             return Problem(error.code, headers=retry_after(wait))
         case NotFound():
-            return Problem(error.code)
+            return Problem(error.code, error.missing)
         case DemailError() if error.code in _PLAIN:
             return Problem(error.code)
         case _:
@@ -153,6 +153,13 @@ def _item(violation: Violation, language: Language) -> dict[str, str | None]:
         "rule": violation.rule or None,
         "detail": violation.detail_de if language == "de" else violation.detail_en,
     }
+
+
+def _lacks(needed: str) -> tuple[str, str]:
+    return (
+        f"Dem Zugriffstoken fehlt das Recht (Scope) „{needed}“, das dieser Aufruf verlangt.",
+        f"The access token lacks the scope {needed} that this call needs.",
+    )
 
 
 def _missing(item: str) -> Violation:

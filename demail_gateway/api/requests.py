@@ -54,8 +54,15 @@ def require_media_type(request: Request, *accepted: str) -> str:
     """The request's media type without parameters. Raises Problem(unsupported-media-type)."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in accepted:
-        raise Problem("unsupported-media-type", headers={"Accept": ", ".join(accepted)})
+        raise Problem("unsupported-media-type", headers={"Accept": ", ".join(accepted)}, detail=_expected(accepted))
     return media_type
+
+
+def _expected(accepted: tuple[str, ...]) -> tuple[str, str]:
+    return (
+        f"Der Inhaltstyp der Anfrage wird hier nicht angenommen; erwartet: {' oder '.join(accepted)}.",
+        f"The content type of the request is not accepted here; expected: {' or '.join(accepted)}.",
+    )
 
 
 async def read_json(request: Request, model: type[M]) -> M:

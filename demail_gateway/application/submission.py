@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from demail_gateway.application.ports.reading import MessageView, RecipientView
 from demail_gateway.application.ports.submissions import NewAttachment, NewMessage, NewRecipient, UploadFacts
 from demail_gateway.core.draft import AttachmentFacts, DraftInput
-from demail_gateway.core.errors import NotFound
+from demail_gateway.core.errors import Violation
 from demail_gateway.core.vocabulary import Direction, MessageState, RecipientKind, RecipientState
 
 
@@ -78,13 +78,26 @@ def facts_of(attachment: Inline | Uploaded, uploads: Mapping[UUID, UploadFacts])
     return AttachmentFacts(upload.filename, upload.content_type, upload.size_bytes)
 
 
+def missing_uploads(
+    attachments: Sequence[Inline | Uploaded], uploads: Mapping[UUID, UploadFacts]
+) -> Iterator[Violation]:
+    """One for each attachment whose upload is not among `uploads`: used up, expired, another tenant's or never made."""
+    for index, attachment in enumerate(attachments):
+        if isinstance(attachment, Uploaded) and attachment.upload_id not in uploads:
+            yield Violation(
+                "not-found",
+                "GWT-39",
+                f"/attachments/{index}/attachment_id",
+                "Einen Upload mit dieser Kennung gibt es nicht (mehr); bitte die Datei noch einmal hochladen.",
+                "There is no upload of this id (any more); upload the file again.",
+            )
+
+
 def new_attachment(position: int, attachment: Inline | Uploaded, uploads: Mapping[UUID, UploadFacts]) -> NewAttachment:
     if isinstance(attachment, Inline):
         octets = attachment.octets
         return NewAttachment(position, attachment.filename, attachment.content_type, len(octets), octets, None)
-    upload = uploads.get(attachment.upload_id)
-    if upload is None:
-        raise NotFound
+    upload = uploads[attachment.upload_id]
     return NewAttachment(position, upload.filename, upload.content_type, upload.size_bytes, None, upload.id)
 
 

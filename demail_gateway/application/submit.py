@@ -28,10 +28,17 @@ from demail_gateway.application.ports.trust import CertificateObjection
 from demail_gateway.application.recipient_certificates import usable_certificates
 from demail_gateway.application.scan import ScanOutbound
 from demail_gateway.application.situation import Situations
-from demail_gateway.application.submission import Submission, Uploaded, facts_of, first_view, new_attachment
+from demail_gateway.application.submission import (
+    Submission,
+    Uploaded,
+    facts_of,
+    first_view,
+    missing_uploads,
+    new_attachment,
+)
 from demail_gateway.application.wake import WakeUps
 from demail_gateway.core.draft import Plan, SenderSituation, examine
-from demail_gateway.core.errors import Conflict, DemailError, RuleViolation, Violation
+from demail_gateway.core.errors import Conflict, DemailError, NotFound, RuleViolation, Violation
 from demail_gateway.core.vocabulary import RecipientKind
 from demail_gateway.tenancy.identifiers import uuid7
 from demail_gateway.tenancy.scope import TenantScope
@@ -180,6 +187,8 @@ class Submit:
         plan = examine(replace(submission.draft, attachments=facts), situation, scanned)
         if context.account_id is None or context.connection_id is None:
             raise RuleViolation([_no_account()])
+        if missing := tuple(missing_uploads(submission.attachments, uploads)):
+            raise NotFound(*missing)
         attachments = tuple(new_attachment(n, a, uploads) for n, a in enumerate(submission.attachments, 1))
         certificates = await self._certificates(plan, context.connection_id) if plan.encrypt else {}
         return _Prepared(context, plan, attachments, certificates)

@@ -149,7 +149,13 @@ class ProviderOutcomeUnknown(ProviderError):
 
 
 class NotFound(DemailError):
+    """`missing`: the fields of the request that name what does not exist; empty: its address does."""
+
     code = "not-found"
+
+    def __init__(self, *missing: Violation) -> None:
+        super().__init__()
+        self.missing = missing
 
 
 class Conflict(DemailError):

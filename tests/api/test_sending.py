@@ -121,7 +121,12 @@ async def test_attachments_come_inline_or_by_upload(gateway: Gateway) -> None:
 
 async def test_an_upload_that_does_not_exist_is_404_but_only_if_all_else_is_right(gateway: Gateway) -> None:
     missing = {"attachment_id": "att_01990000-0000-7000-8000-000000000000"}
-    assert (await gateway.send(attachments=[missing])).status_code == 404
+    inline = {"filename": "a.txt", "content_type": "text/plain", "content": "YQ=="}
+    answer = await gateway.send(attachments=[inline, missing])
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (404, "not-found")
+    assert [(e["pointer"], e["code"]) for e in problem["errors"]] == [("/attachments/1/attachment_id", "not-found")]
+    assert "Upload" in problem["detail"]
     assert (await gateway.send(attachments=[missing], to=[])).status_code == 422
     assert gateway.world.sent == {}
 
@@ -589,6 +594,7 @@ async def test_another_content_type_is_415(gateway: Gateway, content_type: str) 
         headers={"Idempotency-Key": "k", "Content-Type": content_type},
     )
     assert (answer.status_code, answer.headers["accept"]) == (415, "application/json")
+    assert "erwartet: application/json" in answer.json()["detail"]
 
 
 @pytest.mark.clause("SND-19")

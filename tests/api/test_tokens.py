@@ -175,6 +175,10 @@ async def test_the_scope_is_asked_for_before_key_and_body(gateway: Gateway) -> N
     answer = await gateway.call("POST", "messages", Scope.MESSAGES_READ, content=b"{")
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+    assert "„messages:send“" in answer.json()["detail"]
+    english = {"Accept-Language": "en"}
+    answer = await gateway.call("POST", "messages", Scope.MESSAGES_READ, content=b"{", headers=english)
+    assert "the scope messages:send" in answer.json()["detail"]
 
 
 async def test_parameters_are_judged_after_token_and_scope(gateway: Gateway) -> None:

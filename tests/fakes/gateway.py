@@ -141,6 +141,7 @@ class Gateway(ApiClient):
         self.methods = methods
         self.world = World()
         self.provider = DirectoryProvider()
+        self.wake_ups = WakeUps(MemoryWaker(self.world))
         self.probes: dict[str, Probe] = {}
         self.issuer = TokenIssuer(TOKEN_SECRET, "http://gateway.test", "demail-gateway")
         self.metrics = Metrics()
@@ -227,7 +228,6 @@ class Gateway(ApiClient):
     def make_submit(self, submissions: MemorySubmissions, remembered: int = 100) -> Submit:
         """The use case over other submissions than the API's."""
         world = self.world
-        wake_ups = WakeUps(MemoryWaker(world))
         installation = MemoryInstallation(world)
         return Submit(
             submissions,
@@ -235,7 +235,7 @@ class Gateway(ApiClient):
             self.provider,
             SCAN,
             SmimeSealer().objection,
-            wake_ups,
+            self.wake_ups,
             world.time,
             world.dice,
             "gateway.test",
@@ -265,7 +265,6 @@ class Gateway(ApiClient):
         world, time, dice = self.world, self.world.time, self.world.dice
         clients, submissions, reading = MemoryClients(world), MemorySubmissions(world), MemoryReading(world)
         administration = MemoryAdministration(world)
-        wake_ups = WakeUps(MemoryWaker(world))
         return Services(
             issue_token=IssueToken(clients, self.issuer, time, dice, self.methods),
             access=Access(clients, self.issuer, time),
@@ -277,7 +276,7 @@ class Gateway(ApiClient):
             administer=Administer(administration, check_profile, time, dice),
             register=Register(administration, read_pinned_certificate, self.methods, time, dice),
             certify=Certify(administration, LabelWorkshop(), time, dice),
-            queues=Settle(MemoryQueues(world), time, wake_ups),
+            queues=Settle(MemoryQueues(world), time, self.wake_ups),
             randomness=dice,
             probes=self.probes,
         )
