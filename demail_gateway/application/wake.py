@@ -20,9 +20,7 @@ class WakeUps:
         """Call after the commit: the wake-up that follows finds its rows."""
         self._due.add(tenant_id)
         if tenant_id not in self._running:
-            task = asyncio.create_task(self._wake(tenant_id))
-            self._running[tenant_id] = task
-            task.add_done_callback(lambda _: self._running.pop(tenant_id, None))
+            self._running[tenant_id] = asyncio.create_task(self._wake(tenant_id))
 
     async def settle(self) -> None:
         """Returns when no wake-up is under way; at shutdown."""
@@ -30,6 +28,9 @@ class WakeUps:
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _wake(self, tenant_id: UUID) -> None:
-        while tenant_id in self._due:
-            self._due.discard(tenant_id)
-            await self._waker.wake(tenant_id)
+        try:
+            while tenant_id in self._due:
+                self._due.discard(tenant_id)
+                await self._waker.wake(tenant_id)
+        finally:
+            del self._running[tenant_id]  # in the same step as the last look: whoever comes now starts anew
