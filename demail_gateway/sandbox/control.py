@@ -19,6 +19,7 @@ from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.sandbox.configuration import GatewayPeer
 from demail_gateway.sandbox.effects import Account, Folder
 from demail_gateway.sandbox.letters import Letter, LetterRefused, Tamper
+from demail_gateway.sandbox.refusals import refuse_alike
 from demail_gateway.trust.authority import Profile
 
 _MOST_OCSP_OCTETS = 4096
@@ -155,6 +156,7 @@ class Operations(Protocol):
 def control_app(operations: Operations) -> FastAPI:
     """The application behind the sandbox's URL."""
     app = FastAPI(title="De-Mail Sandbox", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    refuse_alike(app)
     _add_mail(app, operations)
     _add_network(app, operations)
     _add_certificates(app, operations)

@@ -11,6 +11,8 @@ from typing import Annotated, Literal, Protocol
 from fastapi import FastAPI, HTTPException, Query
 from pydantic import BaseModel
 
+from demail_gateway.sandbox.refusals import refuse_alike
+
 
 class DirectoryEntry(BaseModel):
     """What the public directory (ÖVD) says of one address (TR 01201-1.4 §6)."""
@@ -34,6 +36,7 @@ class Enquiries(Protocol):
 def provider_app(enquiries: Enquiries) -> FastAPI:
     """The application behind the providers' port (HTTPS with client certificate)."""
     app = FastAPI(title="De-Mail Sandbox, providers' port", openapi_url=None, docs_url=None, redoc_url=None)
+    refuse_alike(app)
 
     @app.get("/submissions/{private_id:path}")
     async def submission(private_id: str) -> dict[str, str]:

@@ -280,3 +280,28 @@ async def test_the_providers_port_wants_a_client_certificate_of_the_authority(pl
     async with httpx.AsyncClient(verify=client_context(playground.anchor, identity)) as client:
         with pytest.raises(httpx.HTTPError):
             await client.get(url)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("POST", "/mail", {"to": []}, 422, "invalid-request"),
+        ("POST", "/outage", {"seconds": "bald"}, 422, "invalid-request"),
+        ("GET", "/mailbox/x@sandbox.de-mail.de?folder=nix", None, 422, "invalid-request"),
+        ("GET", "/nothing", None, 404, "not-found"),
+        ("GET", "/mail", None, 405, "method-not-allowed"),
+        ("POST", "/certificates", {"csr": "x", "profile": "smime"}, 422, "csr-malformed"),
+    ],
+)
+async def test_refusals_have_one_shape(
+    playground: Playground, method: str, path: str, body: dict[str, Any] | None, status: int, code: str
+) -> None:
+    answer = await playground.http.request(method, path, json=body)
+    assert (answer.status_code, answer.json()["detail"]["code"]) == (status, code)
+
+
+async def test_a_faulty_request_is_told_where_and_not_quoted(playground: Playground) -> None:
+    answer = await playground.http.post("/mail", json=mail(to="erika@sandbox.de-mail.de"))
+    (error,) = answer.json()["detail"]["errors"]
+    assert error["pointer"] == "/to"
+    assert "erika" not in answer.text
