@@ -282,10 +282,20 @@ _ROWS = (
     _row(
         _PACKAGE,
         _PASSED,
-        None,
+        "package.proofs",
         (
             "Das Paket ist vollständig und unverändert, und alle Nachweise darin halten.",
             "The package is complete and unchanged, and all proofs in it hold.",
+        ),
+        _NOTHING,
+    ),
+    _row(
+        _PACKAGE,
+        _PASSED,
+        None,
+        (
+            "Das Paket ist vollständig und unverändert. Nachweise waren nicht verlangt; es enthält keine.",
+            "The package is complete and unchanged. No proofs were requested; it holds none.",
         ),
         _NOTHING,
     ),

@@ -125,3 +125,14 @@ def test_no_result_at_all_is_undecided_and_has_a_conclusion() -> None:
 def test_any_detail_is_told_without_an_error(detail: str, outcome: Outcome, language: Language) -> None:
     report = explain(inspection(Check("content.signature", outcome, detail)), language)
     assert len(report.lines) + len(report.passed) + len(report.not_reached) <= 1
+
+
+def test_a_package_without_requested_proofs_speaks_of_none_that_hold() -> None:
+    """GWT-90."""
+    whole = Check("package.complete", P)
+    without, holding = (
+        explain(inspection(whole, proofs, kind=Kind.EVIDENCE_PACKAGE), Language.GERMAN)
+        for proofs in (Check("package.proofs", N, "proofs-not-requested"), Check("package.proofs", P, "2"))
+    )
+    assert "Nachweise waren nicht verlangt" in without.meaning
+    assert "alle Nachweise darin halten" in holding.meaning
