@@ -44,6 +44,12 @@ async def test_a_request_id_is_echoed_and_a_trace_continued(gateway: Gateway) ->
     assert sent.message.trace_id == TRACE
 
 
+async def test_the_root_leads_to_the_reference(gateway: Gateway) -> None:
+    answer = await gateway.http.get("/")
+    assert answer.is_redirect
+    assert (await gateway.http.get(str(answer.next_request.url if answer.next_request else ""))).status_code == 200
+
+
 @pytest.mark.parametrize("given", ["", "mit leer", "x" * 129, "a\x7f"])
 async def test_an_unusable_request_id_is_replaced(gateway: Gateway, given: str) -> None:
     answer = await gateway.http.get("/livez", headers={b"X-Request-Id": given.encode()})

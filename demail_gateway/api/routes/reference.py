@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from demail_gateway.api.catalogue import CATALOGUE, Entry
 from demail_gateway.api.problems import TYPE_BASE
@@ -27,6 +27,12 @@ _ASSETS = ("reference.html", "reference.css", "reference.js")
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
     return Response(json_bytes(request.app.openapi()), media_type="application/json")
+
+
+@router.get("/")
+async def begin() -> Response:
+    """To the reference; relative, so that it holds behind a proxy's prefix, too."""
+    return RedirectResponse("docs")
 
 
 @router.get("/docs")
