@@ -134,4 +134,4 @@ def _outcome(verdict: CertificateVerdict) -> Outcome:
 
 
 def _unknown(verdict: CertificateVerdict) -> str:
-    return "" if verdict.status is CertificateStatus.GOOD else "certificate-status-unknown"
+    return "" if verdict.status is CertificateStatus.GOOD else verdict.unknown_because

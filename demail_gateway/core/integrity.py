@@ -31,6 +31,7 @@ from demail_gateway.core.integrity_field import (
 from demail_gateway.core.integrity_result import IntegrityResult, checks
 from demail_gateway.core.metadata import message_type_of
 from demail_gateway.core.primitives import (
+    TRUST_ANCHOR_MISSING,
     CertificateFacts,
     CertificateStatus,
     DigestSigner,
@@ -253,6 +254,8 @@ class _Checker:
             self.note("certificate-revoked")
         if findings or verdict.status is CertificateStatus.REVOKED:
             raise self.failed("certificate-invalid")
+        if not verdict.anchored:
+            self.note(TRUST_ANCHOR_MISSING)
         if verdict.status is not CertificateStatus.GOOD:
             raise self.ended(Outcome.INDETERMINATE, "certificate-status-unknown")
 

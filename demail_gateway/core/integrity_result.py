@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from demail_gateway.core.checks import Check, Outcome
-from demail_gateway.core.primitives import CertificateFacts, CertificateVerdict
+from demail_gateway.core.primitives import TRUST_ANCHOR_MISSING, CertificateFacts, CertificateVerdict
 from demail_gateway.core.vocabulary import Protection
 
 
@@ -38,12 +38,13 @@ def checks(result: IntegrityResult) -> tuple[Check, ...]:
     """The result as named checks for reports, one per row or pair of rows of `integrity.md` §5.
 
     Rows behind a failing one are indeterminate; rows that the mode does not have are not applicable. The row of the
-    certificate names its subject, that of the path what is wrong with it.
+    certificate names its subject, that of the path what is wrong with it. Without any trust anchor the row of the path
+    is indeterminate, too.
     """
     reached = True
     found = []
     for name, codes, mode, source in _REPORT:
-        if result.code in codes:
+        if result.code in codes or (name == _PATH and _is_without_anchor(result)):
             reached = False
             found.append(Check(name, result.verdict, _detail(name, result), source))
         elif mode not in (None, result.protection) and result.protection is not Protection.NONE:
@@ -54,7 +55,13 @@ def checks(result: IntegrityResult) -> tuple[Check, ...]:
     return tuple(found)
 
 
+def _is_without_anchor(result: IntegrityResult) -> bool:
+    return result.code == "certificate-status-unknown" and TRUST_ANCHOR_MISSING in result.findings
+
+
 def _detail(name: str, result: IntegrityResult) -> str:
+    if _is_without_anchor(result):
+        return TRUST_ANCHOR_MISSING
     if name != _PATH:
         return result.code
     verdict = result.certificate_verdict

@@ -64,6 +64,9 @@ class StatusGap:
     issuer_der: bytes = field(repr=False)
 
 
+TRUST_ANCHOR_MISSING = "trust-anchor-missing"
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateVerdict:
     """Judgement of a certificate at a stated moment (rows 14 and 15 of `integrity.md` §5).
@@ -84,6 +87,13 @@ class CertificateVerdict:
     """As RFC 5280 §5.3.1 writes it, e.g. ``keyCompromise``; None: not stated."""
     gaps: tuple[StatusGap, ...] = ()
     """Of an unknown status: the certificates that no answer covers."""
+    anchored: bool = True
+    """False: there was no trust anchor at all to judge by, so that revocation lists say nothing either."""
+
+    @property
+    def unknown_because(self) -> str:
+        """Of an unknown status: ``trust-anchor-missing`` or ``certificate-status-unknown``."""
+        return "certificate-status-unknown" if self.anchored else TRUST_ANCHOR_MISSING
 
     @property
     def details(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def judged(
 
     Findings: ``key-not-permitted``, ``key-size-deprecated`` (which does not decide), ``certificate-key-usage`` (also
     for a certificate of a person or a TLS peer), those of the verdict, ``certificate-revoked``,
-    ``certificate-status-unknown``.
+    ``certificate-status-unknown``, ``trust-anchor-missing``.
     """
     about_key = key_findings(facts)
     if about_key is None:
@@ -29,7 +29,7 @@ def judged(
     if against:
         return Outcome.FAILED, about_key + against, verdict
     if verdict.status is not CertificateStatus.GOOD:
-        return Outcome.INDETERMINATE, (*about_key, "certificate-status-unknown"), verdict
+        return Outcome.INDETERMINATE, (*about_key, verdict.unknown_because), verdict
     return Outcome.PASSED, about_key, verdict
 
 

@@ -82,7 +82,7 @@ class PathJudge:
         """
         certificate = parse_certificate(certificate_der)
         if not self._finder.anchors:
-            return CertificateVerdict()
+            return CertificateVerdict(anchored=False)
         findings = _own_findings(certificate_der, at)
         if self._signers is not None and not self._signers.include(certificate_der):
             findings = (*findings, "signer-unknown")

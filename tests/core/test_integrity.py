@@ -376,6 +376,19 @@ def test_verdict_on_the_certificate_decides_rows_14_and_15(
     assert result.certificate is not None
 
 
+def test_without_any_anchor_the_path_is_not_passed_and_no_list_is_blamed() -> None:
+    """IN-22 rows 14 and 15: a check that could not be made is not passed, and the report names what is missing."""
+    judge = FixedJudge(CertificateVerdict(anchored=False))
+    message = read_message(sealed(mode="p256"))
+    result = check_integrity(message, verifier=VectorVerifier(), judge=judge, at=VERIFICATION_TIME)
+    assert (result.verdict, result.code) == (Outcome.INDETERMINATE, "certificate-status-unknown")
+    assert result.findings == ("trust-anchor-missing",)
+    assert [(c.name, c.detail) for c in checks(result) if c.outcome is Outcome.INDETERMINATE] == [
+        ("certificate.path", "trust-anchor-missing"),
+        ("certificate.status", "trust-anchor-missing"),
+    ]
+
+
 def facts(key_type: str, bits: int, curve: str | None = None) -> CertificateFacts:
     return CertificateFacts(b"", key_type, bits, curve, "", "", 1, VERIFICATION_TIME, VERIFICATION_TIME, "")
 

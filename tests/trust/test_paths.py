@@ -70,7 +70,7 @@ async def test_judging_works_inside_an_event_loop(centre: Centre, now: datetime)
 
 
 def test_without_anchors_nothing_is_said(centre: Centre, now: datetime) -> None:
-    assert PathJudge([], [], centre.crls(now)).judge(centre.end, now + 9 * DAY) == CertificateVerdict()
+    assert PathJudge([], [], centre.crls(now)).judge(centre.end, now + 9 * DAY) == CertificateVerdict(anchored=False)
 
 
 def test_without_lists_the_status_is_unknown(centre: Centre, now: datetime) -> None:

@@ -64,6 +64,12 @@ _NAME_TRUST = Text(
     " Sie erneut.",
     "Name the provider's trust anchor (--trust-anchor) and a current revocation list (--crl), and check again.",
 )
+_NAME_ANCHOR = Text(
+    "Geben Sie den Vertrauensanker des Anbieters an (--trust-anchor), den Sie von ihm selbst oder vom Betreiber haben,"
+    " und prüfen Sie erneut. Sperrlisten, die ein Nachweispaket enthält, werden dann mit ausgewertet.",
+    "Name the provider's trust anchor (--trust-anchor), as you have it from the provider or the operator, and check"
+    " again. Revocation lists that an evidence package holds are then evaluated, too.",
+)
 _WRONG_ANCHOR = Text(
     "Vergewissern Sie sich, dass --trust-anchor die Stelle nennt, der Sie vertrauen. Wenn ja, ist die Signatur nicht"
     " die eines zugelassenen Anbieters: Verlassen Sie sich nicht auf den Inhalt.",
@@ -272,6 +278,16 @@ _ROWS = (
     _row(
         _PROOFS | _MESSAGE,
         _OPEN,
+        "=trust-anchor-missing",
+        (
+            "Es wurde nichts Falsches gefunden, aber ohne Vertrauensanker lässt sich das Zertifikat nicht beurteilen.",
+            "Nothing wrong was found, but without a trust anchor the certificate cannot be judged.",
+        ),
+        _NAME_ANCHOR,
+    ),
+    _row(
+        _PROOFS | _MESSAGE,
+        _OPEN,
         None,
         (
             "Es wurde nichts Falsches gefunden, aber ob das Zertifikat gilt, ließ sich nicht entscheiden.",
@@ -338,6 +354,16 @@ _ROWS = (
             "Warten Sie, bis der Anbieter die verlangten Bestätigungen geschickt hat, und laden Sie es neu herunter.",
             "Wait until the provider has sent the requested confirmations, and download it again.",
         ),
+    ),
+    _row(
+        _PACKAGE,
+        _OPEN,
+        "=trust-anchor-missing",
+        (
+            "Das Paket ist unverändert, aber ohne Vertrauensanker lassen sich seine Zertifikate nicht beurteilen.",
+            "The package is unchanged, but without a trust anchor its certificates cannot be judged.",
+        ),
+        _NAME_ANCHOR,
     ),
     _row(
         _PACKAGE,

@@ -111,6 +111,10 @@ CERTIFICATE_FINDINGS: dict[str, Text] = texts(
             "Ob das Zertifikat gesperrt ist, sagt keine vorliegende Sperrliste.",
             "No revocation list at hand says whether the certificate is revoked.",
         ),
+        "trust-anchor-missing": (
+            "Es ist kein Vertrauensanker angegeben; ohne ihn lässt sich das Zertifikat nicht beurteilen.",
+            "No trust anchor is named; without one the certificate cannot be judged.",
+        ),
         "signer-unknown": (
             "Dieses Zertifikat gehört zu keinem der benannten Unterzeichner.",
             "The certificate is none of the named signers'.",
