@@ -20,7 +20,7 @@ from demail_gateway.application.register import NO_KEYS, ClientKeys, Register
 from demail_gateway.application.settle import Settle
 from demail_gateway.bootstrap.parts import profile_check, store, utc_now
 from demail_gateway.core.decision import Decision
-from demail_gateway.core.errors import Conflict, NotFound
+from demail_gateway.core.errors import Conflict, NothingNamed
 from demail_gateway.core.vocabulary import AuthLevel
 from demail_gateway.settings import Settings
 from demail_gateway.storage.administration import PostgresAdministration
@@ -130,7 +130,7 @@ class CommandLineAdministration:
         for each in await self.keys(named):
             if each["id"] == key:
                 return each
-        raise NotFound("key", key)
+        raise NothingNamed("key", key)
 
     async def request_key(self, named: str, algorithm: str, address: str | None) -> dict[str, Any]:
         tenant_id = await self._tenant_id(named)
@@ -187,7 +187,7 @@ class CommandLineAdministration:
         for connection in await self._administer.connections(COMMAND_LINE):
             if named in (connection.name, format_id(Prefix.CONNECTION, connection.id)):
                 return connection.id
-        raise NotFound("connection", named)
+        raise NothingNamed("connection", named)
 
     async def _tenant_id(self, named: str) -> UUID:
         if (tenant_id := parse_id(Prefix.TENANT, named)) is not None:
@@ -197,7 +197,7 @@ class CommandLineAdministration:
                 found = parse_id(Prefix.TENANT, tenant["id"])
                 assert found is not None, "an id that we have just written"
                 return found
-        raise NotFound("tenant", named)
+        raise NothingNamed("tenant", named)
 
 
 async def _all(page_behind: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[T]:
@@ -213,9 +213,9 @@ async def _all(page_behind: Callable[[str | None], Awaitable[Page[T]]]) -> Async
 
 
 def _id(prefix: Prefix, text: str) -> UUID:
-    """Raises NotFound: what is no id of this kind names nothing."""
+    """Raises NothingNamed: what is no id of this kind names nothing."""
     if (uuid := parse_id(prefix, text)) is None:
-        raise NotFound(prefix.value, text)
+        raise NothingNamed(prefix.value, text)
     return uuid
 
 

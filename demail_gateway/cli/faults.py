@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demail_gateway.core.errors import Conflict, DemailError, NotFound, StoreUnavailable
+from demail_gateway.core.errors import Conflict, DemailError, NotFound, NothingNamed, StoreUnavailable
 
 _KINDS = {"tenant": "Mandant", "connection": "Anbieter-Verbindung", "cli": "Client", "key": "Schlüssel", "cpy": "Kopie"}
 _REASONS = {
@@ -24,7 +24,7 @@ _REASONS = {
 def sentence(error: DemailError) -> str:
     """German, with the stable code behind it."""
     match error:
-        case NotFound(args=(str(kind), str(named))):
+        case NothingNamed(kind=kind, named=named):
             return f"{_KINDS.get(kind, kind)} „{named}“ nicht gefunden ({error.code})"
         case NotFound():
             return f"Nicht gefunden: Namen und Kennungen prüfen ({error.code})"

@@ -16,6 +16,7 @@
     │   ├── ProviderUnavailable      temporary; certainly nothing was taken
     │   └── ProviderOutcomeUnknown   the line broke after the content went out (SND-43)
     ├── NotFound                 does not exist, or belongs to another tenant (GWT-39)
+    │   └── NothingNamed             the operator's command names nothing; says what
     ├── Conflict                 the object's state does not allow it
     │   └── GateNotMet               a tenant may not go on to the next step yet (GWT-60); carries what is missing
     ├── CursorInvalid            not a cursor that this list gave out
@@ -156,6 +157,15 @@ class NotFound(DemailError):
     def __init__(self, *missing: Violation) -> None:
         super().__init__()
         self.missing = missing
+
+
+class NothingNamed(NotFound):
+    """No object of this kind is called so; `kind` is ``tenant``, ``connection`` or the prefix of an id (``key``)."""
+
+    def __init__(self, kind: str, named: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.named = named
 
 
 class Conflict(DemailError):

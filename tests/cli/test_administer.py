@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from demail_gateway.cli.administer import client_app, connection_app
 from demail_gateway.cli.faults import sentence
-from demail_gateway.core.errors import Conflict, DemailError, KeyUnavailable, NotFound
+from demail_gateway.core.errors import Conflict, DemailError, KeyUnavailable, NotFound, NothingNamed
 from tests.fakes.client_keys import ec_key, private_jwk
 
 # no database is reached: what is wrong with the words is found before
@@ -87,8 +87,8 @@ def test_rights_of_a_tenants_client_are_named_and_never_all_by_default() -> None
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (NotFound("tenant", "nix"), "Mandant „nix“ nicht gefunden (not-found)"),
-        (NotFound("cpy", "x"), "Kopie „x“ nicht gefunden (not-found)"),
+        (NothingNamed("tenant", "nix"), "Mandant „nix“ nicht gefunden (not-found)"),
+        (NothingNamed("cpy", "x"), "Kopie „x“ nicht gefunden (not-found)"),
         (NotFound(), "Nicht gefunden: Namen und Kennungen prüfen (not-found)"),
         (Conflict("slug-taken"), "Dieses Kürzel ist vergeben. (slug-taken)"),
         (KeyUnavailable(), "key-unavailable"),

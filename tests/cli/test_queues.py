@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from demail_gateway.application.ports.dispatches import AttemptEnd
 from demail_gateway.application.ports.submissions import NewMessage
 from demail_gateway.cli.program import app
-from demail_gateway.core.errors import Conflict, NotFound
+from demail_gateway.core.errors import Conflict, NotFound, NothingNamed
 from demail_gateway.storage.engine import create_engine
 from demail_gateway.storage.envelope import MasterKey, MasterKeys
 from tests.fakes.gateway import Gateway
@@ -160,6 +160,6 @@ async def test_requests_of_keys_are_shown_where_they_are_asked_for(
     other.write_text(key["csr_pem"])
     with pytest.raises(AssertionError, match=r"antrag\.pem"):
         await command("key", "install", "elbtal", key["id"], str(other))
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NothingNamed) as caught:
         await command("key", "list", "nix")
-    assert caught.value.args == ("tenant", "nix")
+    assert (caught.value.kind, caught.value.named) == ("tenant", "nix")
