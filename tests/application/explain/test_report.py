@@ -52,6 +52,23 @@ def test_a_checksum_is_never_called_a_proof_of_origin(language: Language) -> Non
     assert "signiert" in signed.meaning or "signed" in signed.meaning
 
 
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [
+        (Kind.MESSAGE, Check("certificate.path", I, "trust-anchor-missing")),
+        (Kind.CONFIRMATION, Check("confirmation.06-xml-signature", I, "trust-anchor-missing")),
+        (Kind.EVIDENCE_PACKAGE, Check("package.signer", I, "trust-anchor-missing; CN=Gateway, SHA-256 ab")),
+    ],
+)
+def test_a_missing_anchor_is_asked_for_and_no_revocation_list(kind: Kind, check: Check) -> None:
+    for language in Language:
+        report = explain(inspection(check, kind=kind), language)
+        assert "--trust-anchor" in report.advice
+        assert "--crl" not in report.advice
+        assert "[trust-anchor-missing]" in report.lines[0].finding
+    assert "Vertrauensanker" in explain(inspection(check, kind=kind), Language.GERMAN).meaning
+
+
 def test_the_gravest_stands_first_and_silence_is_summed_up() -> None:
     report = explain(
         inspection(
