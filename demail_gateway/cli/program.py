@@ -144,11 +144,13 @@ def verify(
     language: Annotated[
         Language, typer.Option(help="Sprache des Berichts (language of the report).")
     ] = Language.GERMAN,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Jeden Prüfschritt jedes Nachweises zeigen.")] = False,
 ) -> None:
     """Prüft Dateien ohne Datenbank und Netz. Ergebnis: 0 bestanden, 1 durchgefallen, 2 unbestimmt, 3 nicht lesbar."""
     from demail_gateway.cli.verify import run_verify
 
-    raise typer.Exit(run_verify(files, trust_anchor or [], crl or [], at, as_json=as_json, language=language))
+    anchors, crls = trust_anchor or [], crl or []
+    raise typer.Exit(run_verify(files, anchors, crls, at, as_json=as_json, language=language, verbose=verbose))
 
 
 @app.command()

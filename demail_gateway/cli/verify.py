@@ -47,6 +47,10 @@ _NO_CERTIFICATE = Bilingual(
     "kein Vertrauensanker: erwartet werden Zertifikate in PEM (-----BEGIN CERTIFICATE-----)",
     "no trust anchor: certificates in PEM are expected (-----BEGIN CERTIFICATE-----)",
 )
+_FOLDED = Bilingual(
+    "{} bestandene Prüfschritte der Nachweise: einzeln mit --verbose.",
+    "{} steps of the proofs that passed: each with --verbose.",
+)
 _NO_CRL = Bilingual("keine Sperrliste (DER oder PEM)", "no revocation list (DER or PEM)")
 _NO_MOMENT = Bilingual(
     "Zeitpunkt mit Zeitzone nötig, z. B. 2026-03-02T12:00:00Z", "a time with zone is needed, e.g. 2026-03-02T12:00:00Z"
@@ -66,6 +70,7 @@ def run_verify(
     *,
     as_json: bool,
     language: Language = Language.GERMAN,
+    verbose: bool = False,
 ) -> int:
     """Exit code: 0 all passed, 1 one failed, 2 one indeterminate and none failed, 3 unusable (3 wins over 1 over 2)."""
     try:
@@ -87,7 +92,7 @@ def run_verify(
             print(f"{printable(str(path))}: {_fault(error, language)}", file=sys.stderr)
             codes.append(UNUSABLE)
             continue
-        _show(path, inspection, language, as_json=as_json)
+        _show(path, inspection, language, as_json=as_json, verbose=verbose)
         codes.append(EXIT[inspection.outcome])
     return next((code for code in _SEVERITY if code in codes), UNUSABLE)
 
@@ -110,6 +115,12 @@ def as_document(path: Path, inspection: Inspection) -> dict[str, Any]:
 def printable(text: str) -> str:
     """As it is, but for what would steer a terminal: that is shown as replacement characters."""
     return "".join(each if each.isprintable() else "\ufffd" for each in text)
+
+
+def without_steps(lines: Sequence[Line]) -> tuple[tuple[Line, ...], int]:
+    """Without the steps of each proof of a package that just passed: its verdict speaks for them; and how many."""
+    kept = tuple(line for line in lines if line.outcome is not Outcome.PASSED or line.remarks or not _is_step(line))
+    return kept, len(lines) - len(kept)
 
 
 def _mode(inspection: Inspection) -> str:
@@ -146,6 +157,11 @@ def _fault(error: OSError, language: Language) -> str:
     return known.in_language(language) if known else error.strerror or type(error).__name__
 
 
+def _is_step(line: Line) -> bool:
+    """Whether the verdict on a proof sums the line up."""
+    return line.place.startswith("evidence/") and not line.name.startswith("evidence.")
+
+
 def _moment(text: str | None, language: Language) -> datetime | None:
     if text is None:
         return None
@@ -171,7 +187,7 @@ def _opened(path: Path) -> BinaryIO:
     return room
 
 
-def _show(path: Path, inspection: Inspection, language: Language, *, as_json: bool) -> None:
+def _show(path: Path, inspection: Inspection, language: Language, *, as_json: bool, verbose: bool) -> None:
     if as_json:
         print(json.dumps(as_document(path, inspection), ensure_ascii=False))
         return
@@ -185,8 +201,11 @@ def _show(path: Path, inspection: Inspection, language: Language, *, as_json: bo
         sentences += [f"{heading.in_language(language)}: {', '.join(titles)}."] if titles else []
     for sentence in sentences:
         console.print(Padding(_plain(sentence), (0, 0, 0, 2), expand=False))
-    if report.lines:
-        console.print(_table(report.lines, language))
+    lines, folded = (report.lines, 0) if verbose else without_steps(report.lines)
+    if lines:
+        console.print(_table(lines, language))
+    if folded:
+        console.print(_plain(_FOLDED.in_language(language).format(folded)))
 
 
 def _table(lines: Sequence[Line], language: Language) -> Table:

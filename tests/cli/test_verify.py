@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from demail_gateway.application.explain.report import explain
 from demail_gateway.application.explain.wording import Language
+from demail_gateway.application.inspect import Inspection, Kind
 from demail_gateway.cli.program import app
-from demail_gateway.cli.verify import run_verify
+from demail_gateway.cli.verify import run_verify, without_steps
+from demail_gateway.core.checks import Check, Outcome
 from demail_gateway.core.entity import multipart_signed
 from demail_gateway.core.header import read_message
 from demail_gateway.core.integrity import seal
@@ -326,3 +329,21 @@ def signed_message(line: bytes, size_bytes: int) -> bytes:
     head = b"".join(field.raw for field in fields if not field.lower.startswith(("x-de-mail-integrity", "content-")))
     message = head + multipart_signed(entity, signature, "sha-256", "b1")
     return seal(message, hash_name=HashName.SHA256, domain="dmda-a.example", signer=None)
+
+
+def test_steps_that_just_passed_are_folded_into_the_verdict_of_their_proof() -> None:
+    proof, letter = "evidence/evd_1.eml", "2"
+    checks = (
+        Check("package.signer", Outcome.PASSED, "CN=Gateway"),
+        Check("evidence.verdict", Outcome.PASSED, f"{proof}: confirmed-with-remarks"),
+        Check("confirmation.01-integrity", Outcome.PASSED, f"{proof}: CN=Anbieter"),
+        Check("confirmation.02-matrix", Outcome.PASSED, f"{proof}: "),
+        Check("confirmation.03-issuer", Outcome.PASSED, f"{proof}: issuer-unconfirmed"),
+        Check("confirmation.08-hash", Outcome.FAILED, f"{proof}: "),
+        Check("confirmation.10-correlation", Outcome.PASSED, f"{proof}: with-sent-message"),
+        Check("integrity.hash", Outcome.PASSED, f"{letter}: "),
+    )
+    report = explain(Inspection(Kind.EVIDENCE_PACKAGE, Outcome.FAILED, checks), Language.GERMAN)
+    kept, folded = without_steps(report.lines)
+    told = {"confirmation.08-hash", "package.signer", "evidence.verdict", "confirmation.03-issuer", "integrity.hash"}
+    assert ({line.name for line in kept}, folded) == (told, 3)

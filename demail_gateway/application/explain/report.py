@@ -49,6 +49,8 @@ _BY_CHECK = {
     "mailbox.": Text("Postfachdatei", "Mailbox file"),
     "ident.": Text("Ident-Bestätigung", "Ident confirmation"),
 }
+_UNREMARKABLE = frozenset({"with-sent-message"})
+"""What every proof says that is as it should be."""
 _MATRIX = "header.matrix"
 _PLACE = re.compile(r"([A-Za-z0-9_./-]{1,220}): ")
 """What a detail may begin with: a member of a package, the number of a message."""
@@ -66,6 +68,10 @@ class Line:
     name: str
     """Stable name of the check, for enquiries."""
     source: str
+    place: str = ""
+    """Which member of the package, or message of the mailbox file, the check is about."""
+    remarks: bool = False
+    """Whether it says more than that the check passed, and who signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,13 @@ def _line(check: Check, language: Language) -> Line:
         finding=_finding(check, language),
         name=check.name,
         source=check.source,
+        place=place[1] if (place := _PLACE.match(check.detail)) else "",
+        remarks=any(code in FINDINGS and code not in _UNREMARKABLE for code in _codes(check.detail)),
     )
+
+
+def _codes(detail: str) -> Iterator[str]:
+    return (token.rstrip(",;").partition(":")[0] for token in re.split(r"(?<=[,;:]) ", detail))
 
 
 def _finding(check: Check, language: Language) -> str:
