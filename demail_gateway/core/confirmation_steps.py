@@ -33,9 +33,8 @@ def _integrity(s: Situation) -> Result:
     found = check_integrity(s.confirmation.octets, verifier=s.verifier, judge=s.judge, at=s.at)
     if found.certificate_verdict is not None:
         s.verdicts.append(found.certificate_verdict)
-    code = () if found.code == "ok" else (found.code,)
     signer = "" if found.certificate is None else found.certificate.subject
-    return Result(found.verdict, (*code, *found.findings), frozenset(found.findings), told=signer)
+    return Result(found.verdict, found.told, frozenset(found.findings), told=signer)
 
 
 def _matrix(s: Situation) -> Result:

@@ -155,7 +155,7 @@ def _integrity(s: _Situation) -> _Result:
     found = check_integrity(s.ident.octets, verifier=s.verifier, judge=s.judge, at=s.at)
     if found.certificate_verdict is not None:
         s.verdicts.append(found.certificate_verdict)
-    return found.verdict, (*(() if found.code == "ok" else (found.code,)), *found.findings)
+    return found.verdict, found.told
 
 
 def _matrix(s: _Situation) -> _Result:

@@ -33,6 +33,17 @@ class IntegrityResult:
     certificate_verdict: CertificateVerdict | None = None
     """To be kept with the proof (IN-26)."""
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Code and findings as other checks tell them: nothing if all is well, and only what is really missing."""
+        silent = self.code == "ok" or self.is_without_anchor
+        return self.findings if silent else (self.code, *self.findings)
+
+    @property
+    def is_without_anchor(self) -> bool:
+        """Nothing but a trust anchor is missing to judge the certificate: of rows 14 and 15 none could be decided."""
+        return self.code == "certificate-status-unknown" and TRUST_ANCHOR_MISSING in self.findings
+
 
 def checks(result: IntegrityResult) -> tuple[Check, ...]:
     """The result as named checks for reports, one per row or pair of rows of `integrity.md` §5.
@@ -44,7 +55,7 @@ def checks(result: IntegrityResult) -> tuple[Check, ...]:
     reached = True
     found = []
     for name, codes, mode, source in _REPORT:
-        if result.code in codes or (name == _PATH and _is_without_anchor(result)):
+        if result.code in codes or (name == _PATH and result.is_without_anchor):
             reached = False
             found.append(Check(name, result.verdict, _detail(name, result), source))
         elif mode not in (None, result.protection) and result.protection is not Protection.NONE:
@@ -55,12 +66,8 @@ def checks(result: IntegrityResult) -> tuple[Check, ...]:
     return tuple(found)
 
 
-def _is_without_anchor(result: IntegrityResult) -> bool:
-    return result.code == "certificate-status-unknown" and TRUST_ANCHOR_MISSING in result.findings
-
-
 def _detail(name: str, result: IntegrityResult) -> str:
-    if _is_without_anchor(result):
+    if result.is_without_anchor:
         return TRUST_ANCHOR_MISSING
     if name != _PATH:
         return result.code

@@ -209,8 +209,7 @@ def _verdict(checks: Sequence[Check], correlation: Correlation | None) -> Verdic
 
 
 def _integrity(result: IntegrityResult) -> Check:
-    codes = (*(() if result.code == "ok" else (result.code,)), *result.findings)
-    return Check("notification.integrity", result.verdict, ", ".join(codes), "TR 01201-3.1 step 48; SND-42")
+    return Check("notification.integrity", result.verdict, ", ".join(result.told), "TR 01201-3.1 step 48; SND-42")
 
 
 def _matrix(notification: Notification) -> Check:

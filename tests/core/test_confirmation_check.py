@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from demail_gateway.core.errors import MalformedMessage
 from demail_gateway.core.header import read_message
 from demail_gateway.core.integrity_field import write_certificate
 from demail_gateway.core.options import SendOptions
-from demail_gateway.core.primitives import DigestSigner, ExaminedXml, SignatureScheme, VerifiedXml
+from demail_gateway.core.primitives import CertificateVerdict, DigestSigner, ExaminedXml, SignatureScheme, VerifiedXml
 from demail_gateway.core.vocabulary import ConfirmationKind
 from demail_gateway.trust.verifier import CryptographyVerifier
 from tests.core import proofs
@@ -292,6 +292,20 @@ def test_the_certificate_decides(judge: VectorJudge, verdict: Verdict, code: str
     assert found.verdict is verdict
     assert code in found.findings
     assert not found.verdict.moves
+
+
+class NoAnchors:
+    def judge(self, certificate_der: bytes, at: datetime) -> CertificateVerdict:
+        return CertificateVerdict(anchored=False)
+
+
+def test_without_any_anchor_each_step_names_the_anchor_and_no_list() -> None:
+    found = report(SEALED, judge=NoAnchors())
+    assert found.verdict is Verdict.INDETERMINATE
+    undecided = {check.name: check.detail for check in found.checks if check.outcome is Outcome.INDETERMINATE}
+    assert {"confirmation.01-integrity", "confirmation.06-xml-signature"} <= undecided.keys()
+    assert all("trust-anchor-missing" in detail for detail in undecided.values())
+    assert "certificate-status-unknown" not in found.findings
 
 
 def test_an_undecided_certificate_is_undecided_also_without_a_message_of_ours() -> None:
