@@ -6,7 +6,7 @@ import hashlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, BinaryIO, cast
 
 from demail_gateway.core.package import MAX_MEMBERS
@@ -53,7 +53,7 @@ class Members(Mapping[str, bytes]):
         too_large = sum(info.file_size for info in infos) > MAX_UNPACKED_OCTETS
         if len(infos) > MAX_MEMBERS or too_large or len(self._infos) < len(infos):
             raise Damaged("package-oversized")
-        if any(info.compress_type not in _COMPRESSIONS for info in infos):
+        if any(info.compress_type not in _COMPRESSIONS for info in infos) or not _all_as_listed(source, infos):
             raise Damaged("package-damaged")
 
     def __getitem__(self, path: str) -> bytes:
@@ -112,6 +112,36 @@ class Members(Mapping[str, bytes]):
                     yield chunk
         except _FAULTS as error:
             raise Damaged("package-damaged") from error
+
+
+_LOCAL = struct.Struct("<4s5H3I2H")
+"""A member's own header, without its name."""
+_SIZES_FOLLOW = 0x08
+
+
+def _all_as_listed(source: BinaryIO, infos: Iterable[zipfile.ZipInfo]) -> bool:
+    """Whether the header in front of each member says what the directory says: zipfile believes the directory alone."""
+    try:
+        return all(_is_as_listed(source, info) for info in infos)
+    except _FAULTS:
+        return False
+
+
+def _is_as_listed(source: BinaryIO, info: zipfile.ZipInfo) -> bool:
+    source.seek(info.header_offset)
+    octets = source.read(_LOCAL.size)
+    if len(octets) < _LOCAL.size:
+        return False
+    signature, version, flags, method, time, date, crc, packed, size, name_octets, _ = _LOCAL.unpack(octets)
+    year, month, day, hour, minute, second = info.date_time
+    listed = ((hour << 11) | (minute << 5) | (second // 2), ((year - 1980) << 9) | (month << 5) | day)
+    told = (crc, packed, size) if not flags & _SIZES_FOLLOW else (info.CRC, info.compress_size, info.file_size)
+    return (
+        (signature, version, flags, method) == (b"PK\x03\x04", info.extract_version, info.flag_bits, info.compress_type)
+        and (time, date) == listed
+        and told == (info.CRC, info.compress_size, info.file_size)
+        and name_octets == len(info.orig_filename.encode("utf-8" if flags & 0x800 else "cp437"))
+    )
 
 
 class _Directory:

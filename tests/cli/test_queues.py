@@ -158,8 +158,9 @@ async def test_requests_of_keys_are_shown_where_they_are_asked_for(
     assert request in (await command("key", "list", "elbtal"))[0]["csr_pem"]
     other = tmp_path / "antrag.pem"
     other.write_text(key["csr_pem"])
-    with pytest.raises(AssertionError, match=r"antrag\.pem"):
+    with pytest.raises(AssertionError) as refused:
         await command("key", "install", "elbtal", key["id"], str(other))
+    assert "antrag.pem" in "".join(str(refused.value).split()).replace("│", "")
     with pytest.raises(NothingNamed) as caught:
         await command("key", "list", "nix")
     assert (caught.value.kind, caught.value.named) == ("tenant", "nix")
