@@ -72,7 +72,8 @@ def test_the_next_start_removes_keys_and_secrets_of_a_killed_run(servers: Server
     killed.stop(signal.SIGKILL)
     (left,) = (tmp_path / "killed/tmp").glob("demail-run-*")
     following = Installation(tmp_path / "following", {**environment, "TMPDIR": str(left.parent)})
-    until(lambda: not left.exists() or following.process.poll() is not None, within_s=90)
+    # its first words: by then it hears signals, too
+    until(lambda: following.output() != "" or following.process.poll() is not None, within_s=90)
     assert not left.exists(), following.output()
     assert following.stop() == 0, following.output()
     assert killed.leftovers() == []
