@@ -19,6 +19,11 @@ MAX_XML_OCTETS = 8 * 1024 * 1024
 MAX_XML_TAGS = 50_000
 """A confirmation has eight for each metadata field, some two hundred; each costs some hundred octets of memory."""
 
+MAX_NAMESPACE_WORK = 30_000_000
+"""Tags times the square of namespace declarations, which canonical XML may cost: 0.2 s. Honest documents: thousands."""
+MAX_ATTRIBUTES = 1_000
+"""Of one element: canonical XML sorts them in quadratic time."""
+
 ENCODINGS = frozenset({"UTF-8", "US-ASCII", "ASCII", "ISO-8859-1", "ISO-8859-15", "WINDOWS-1252"})
 """All write ``<`` and letters as one octet each: what looks like no markup is none."""
 
@@ -64,8 +69,13 @@ def check_bounds(xml: bytes) -> None:
     """Raises XmlRefused if there is more of it than any honest document has."""
     if len(xml) > MAX_XML_OCTETS:
         raise XmlRefused("too large")
-    if xml.count(b"<") > MAX_XML_TAGS:
+    tags = xml.count(b"<")
+    if tags > MAX_XML_TAGS:
         raise XmlRefused("too many tags")
+    if tags * xml.count(b"xmlns") ** 2 > MAX_NAMESPACE_WORK:
+        raise XmlRefused("too many namespaces")
+    if xml.count(b"=") > MAX_ATTRIBUTES and _most_attributes(xml) > MAX_ATTRIBUTES:
+        raise XmlRefused("too many attributes")
 
 
 def text_of(parent: Element, tag: str) -> str | None:
@@ -82,6 +92,14 @@ def time_of(text: str | None, findings: list[str]) -> datetime | None:
     if not zoned:
         findings.append("time-without-zone")
     return moment
+
+
+_ATTRIBUTE = re.compile(rb"""=\s*["']""")
+
+
+def _most_attributes(xml: bytes) -> int:
+    """No fewer than one element has; the text behind a tag is counted with it."""
+    return max(sum(1 for _ in _ATTRIBUTE.finditer(piece)) for piece in xml.split(b"<"))
 
 
 _BOM = b"\xef\xbb\xbf"

@@ -38,6 +38,11 @@ def _encoded(encoding: str, declared: str | None = None) -> Change:
     return lambda xml: (head + _body(xml).decode()).encode(encoding)
 
 
+def _declaring(namespaces: int) -> bytes:
+    """The beginning of an element that declares so many."""
+    return b"<x " + b" ".join(b'xmlns:a%d="u:%d"' % (n, n) for n in range(namespaces))
+
+
 def _inside(begin: bytes, end: bytes) -> Change:
     """As the first content of the root."""
 
@@ -89,14 +94,17 @@ REFUSED: dict[str, Change] = {
     "attribute twice": _inside(b'<x y="1" y="2"/>', b""),
     "too many tags": _inside(b"<x/>" * 60_000, b""),
     "too large": _inside(b"<!--" + b"x" * 9_000_000, b"-->"),
+    "too many attributes": _inside(b"<x " + b" ".join(b'a%d=""' % n for n in range(20_000)) + b"/>", b""),
+    "too many namespaces": _inside(_declaring(5_000) + b"/>", b""),
+    "namespaces in scope of many": _inside(_declaring(1_000) + b">" + b"<e/>" * 300, b"</x>"),
     "too deep": _inside(b"<x>" * 20_000, b"</x>" * 20_000),
 }
 """No reader reads it."""
 
 CHANGED: dict[str, Change] = {
     "deep": _inside(b"<x>" * 200, b"</x>" * 200),
-    "many attributes": _inside(b"<x " + b" ".join(b'a%d=""' % n for n in range(2_000)) + b"/>", b""),
-    "many namespaces": _inside(b"<x " + b" ".join(b'xmlns:a%d="u:%d"' % (n, n) for n in range(2_000)) + b"/>", b""),
+    "many attributes": _inside(b"<x " + b" ".join(b'a%d=""' % n for n in range(900)) + b"/>", b""),
+    "many namespaces": _inside(_declaring(200) + b"/>", b""),
     "long attribute": _inside(b'<x a="' + b"x" * 500_000 + b'"/>', b""),
     "long text": _inside(b"x" * 500_000, b""),
     "marked section": _inside(b"<![CDATA[" + b"]]" * 1000, b"]]>"),
