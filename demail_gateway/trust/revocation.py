@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from demail_gateway.core.primitives import CertificateStatus
 from demail_gateway.trust.certificates import parse_certificate
@@ -15,6 +15,7 @@ from demail_gateway.trust.revoked import HOLD, Revocation
 
 MAX_AGE = timedelta(hours=24)
 """DIR-35: how long an answer may be used without asking its source anew, however long it calls itself current."""
+_LATEST = datetime.max.replace(tzinfo=UTC) - MAX_AGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class RevocationIndex:
             if vouching is None:
                 continue
             # without nextUpdate newer knowledge is always to be had (RFC 6960 §4.2.2.1): a day, as with DIR-35
-            fresh_until = answer.next_update or answer.this_update + MAX_AGE
+            fresh_until = answer.next_update or min(answer.this_update, _LATEST) + MAX_AGE
             yield _Said(
                 this_update=answer.this_update,
                 fresh_until=self._fresh_until(answer.der, fresh_until),
@@ -153,9 +154,10 @@ def _decide(found: Iterable[_Said], at: datetime, expiry: datetime) -> StatusAns
     for each in said:
         if each.revocation is not None and each.revocation.at <= at and not _is_lifted(each, earlier):
             return StatusAnswer(CertificateStatus.REVOKED, each.evidence, each.revocation)
-    newest = [of_kind[-1] for is_list in (False, True) if (of_kind := [e for e in earlier if e.is_list is is_list])]
+    complete = [each for each in earlier if each.is_complete]  # others accuse, and neither acquit nor hide
+    newest = [of_kind[-1] for is_list in (False, True) if (of_kind := [e for e in complete if e.is_list is is_list])]
     for each in newest:
-        if at <= each.fresh_until and each.is_complete:
+        if at <= each.fresh_until:
             return StatusAnswer(CertificateStatus.GOOD, each.evidence)
     later = [each for each in said if at < each.this_update <= expiry and each.is_complete]
     if later:

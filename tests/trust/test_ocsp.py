@@ -217,6 +217,11 @@ def test_an_answer_holds_until_its_next_update_or_a_day(
     assert centre.status(answer, at=NOW + age).status is expected
 
 
+def test_an_answer_from_the_end_of_time_is_no_fault(centre: Centre) -> None:
+    answer = centre.good(datetime(9999, 12, 31, 12, tzinfo=UTC), valid_for=None).der()
+    assert centre.status(answer).status is UNKNOWN
+
+
 @pytest.mark.clause("DIR-35")
 @pytest.mark.parametrize("kind", ["list", "ocsp"])
 def test_no_answer_is_used_longer_than_a_day_without_asking_anew(centre: Centre, kind: str) -> None:

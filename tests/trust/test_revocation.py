@@ -91,6 +91,12 @@ def test_list_acquits_only_within_its_scope(
     assert _status(root, end, now, _crl(root, now, extension=scope)) is expected
 
 
+def test_newer_list_of_some_reasons_hides_no_complete_one(root: TestAuthority, end: bytes, now: datetime) -> None:
+    some = _scope(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise}))
+    whole, partial = _crl(root, now - timedelta(hours=1)), _crl(root, now, extension=some)
+    assert _status(root, end, now, whole, partial) is GOOD
+
+
 def test_list_for_authorities_covers_authorities(root: TestAuthority, now: datetime) -> None:
     sub = root.subordinate("TEST Sub", now - DAY).certificate_der
     assert _status(root, sub, now, _crl(root, now, extension=_scope(only_contains_ca_certs=True))) is GOOD
