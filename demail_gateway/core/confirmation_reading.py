@@ -102,9 +102,10 @@ def _original_header(contents: AcknowledgeMessage) -> Header:
 def _from_value(entry: Metadate) -> HeaderField | None:
     """A stand-in from Value where OriginalHeader is unusable; it never enters the proof."""
     try:
-        return HeaderField(f"{entry.name.strip()}: {' '.join(entry.value.split())}\r\n".encode())
+        made = HeaderField(f"{entry.name.strip()}: {' '.join(entry.value.split())}\r\n".encode())
     except MalformedMessage:
         return None
+    return made if made.lower == entry.lower else None  # a colon in the name would make it another field
 
 
 def _keys(metadata: Metadata, original: Metadata | None, contents: AcknowledgeMessage | None) -> CorrelationKeys:

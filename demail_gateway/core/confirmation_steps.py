@@ -119,13 +119,15 @@ def _sender(s: Situation) -> Result:
 
 
 def _hash(s: Situation) -> Result:
-    """8: Hash is the original's integrity value (CO-9, IN-27)."""
+    """8: Hash is the original's integrity value, in the field as received and in its Value (CO-9, CO-12, IN-27)."""
     contents = s.confirmation.contents
     if contents is None:
         return UNREADABLE
     entry = contents.metadate(INTEGRITY)
-    carried = None if entry is None else entry.value
-    agrees = bool(contents.hash and carried) and same_integrity_value(contents.hash or "", carried or "")
+    if entry is None or not contents.hash:
+        return passed_or(False, "hash-metadata-mismatch")
+    carried = [entry.value] if entry.header_field is None else [entry.value, entry.header_field.value]
+    agrees = all(same_integrity_value(contents.hash, value) for value in carried)
     return passed_or(agrees, "hash-metadata-mismatch")
 
 
@@ -151,7 +153,7 @@ STEPS: tuple[tuple[str, Callable[[Situation], Result], str], ...] = (
     ("confirmation.06-xml-signature", _xml_signature, f"{_TR34} §3.5.1; CO-13, CO-14"),
     ("confirmation.07-sender", _sender, f"{_TR34} table 23; CO-7"),
     ("confirmation.08-hash", _hash, f"{_TR34} table 23; CO-9"),
-    ("confirmation.09-metadata-proof", _metadata_proof, f"{_TR34} §3.5.1, §3.1.21; CO-11, CO-19"),
+    ("confirmation.09-metadata-proof", _metadata_proof, f"{_TR34} §3.5.1, §3.1.21; CO-11, CO-12, CO-19, IN-20"),
     ("confirmation.10-correlation", sent_steps.correlated, f"{_TR34} §3.1.17; CO-15, CO-16"),
     ("confirmation.11-body-proof", sent_steps.body_proof, f"{_TR34} §3.1.21; CO-18"),
     ("confirmation.12-metadata-submitted", sent_steps.submitted, f"{_TR31} step 29; SND-2"),

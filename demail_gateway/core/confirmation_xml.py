@@ -46,6 +46,8 @@ class Metadate:
         if self.original_header is None:
             return None
         lines = self.original_header.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+        if _SECOND_FIELD.search(lines):
+            return None
         try:
             rebuilt = HeaderField(lines.replace("\n", "\r\n").encode("utf-8") + b"\r\n")
         except MalformedMessage:
@@ -181,6 +183,8 @@ def collapsed(value: str) -> str:
 _NS = f"{{{NAMESPACE}}}"
 _NOTIFICATION_PARTS = ("Subject", "Text", "Time", "Sender")
 _NAME, _VALUE, _ORIGINAL_HEADER = (_NS + name for name in ("Name", "Value", "OriginalHeader"))
+_SECOND_FIELD = re.compile(r"\n(?![ \t])")
+"""A line that is no continuation of its field (RFC 5322 §2.2.3): one entry must not prove two fields."""
 _BLANKS = re.compile(r"[ \t\r\n]+")
 # everything that XML 1.0 cannot hold, not even as a character reference
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -13,12 +13,21 @@ from datetime import datetime
 from hmac import compare_digest
 
 from demail_gateway.core.checks import Outcome
-from demail_gateway.core.confirmation_xml import AcknowledgeMessage
+from demail_gateway.core.confirmation_xml import AcknowledgeMessage, Metadate, collapsed, readable_value
 from demail_gateway.core.digests import header_digest
+from demail_gateway.core.encoded_words import decode_words
 from demail_gateway.core.errors import CertificateMalformed, MalformedMessage
 from demail_gateway.core.header import HeaderField
 from demail_gateway.core.integrity import key_findings
-from demail_gateway.core.integrity_field import CERTIFICATE, INTEGRITY, IntegrityField, read_certificate, read_field
+from demail_gateway.core.integrity_field import (
+    CERTIFICATE,
+    HEADER_LIST,
+    INTEGRITY,
+    IntegrityField,
+    read_certificate,
+    read_field,
+    same_integrity_value,
+)
 from demail_gateway.core.primitives import CertificateVerdict, HashName, Judge, SignatureScheme, Verifier
 from demail_gateway.core.trust_verdict import judged
 
@@ -57,7 +66,53 @@ def prove_metadata(
     hold, but the original's certificate does not. indeterminate with ``metadata-proof-impossible``: the integrity
     field, its certificate or a covered field is not carried in a usable form, or its algorithm is unknown;
     indeterminate with ``certificate-status-unknown``: only the status is missing.
+
+    Failed besides, whatever that gave: ``h-incomplete:<name>``, a field of the list is carried that the original's
+    seal leaves out (IN-20); ``metadata-value-mismatch:<name>``, Value is not that of the field as received (CO-12).
     """
+    proof = _computed(message, integrity, verifier, judge, at)
+    wrong = (*_uncovered(message, integrity), *_contradicted(message))
+    return Proof(Outcome.FAILED, (*proof.findings, *wrong), proof.certificate_verdict) if wrong else proof
+
+
+def prove_body(integrity: IntegrityField | None, body_digest: Callable[[HashName], bytes]) -> Proof:
+    """Step 11: whether the original's ``bh=`` is the digest of the body that was submitted."""
+    if integrity is None or integrity.hash_name is None:
+        return Proof(Outcome.INDETERMINATE, ("body-proof-impossible",))
+    if compare_digest(body_digest(integrity.hash_name), integrity.bh):
+        return Proof(Outcome.PASSED)
+    return Proof(Outcome.FAILED, ("body-proof-mismatch",))
+
+
+_COVERED = tuple(map(str.lower, HEADER_LIST))
+
+
+def _uncovered(message: AcknowledgeMessage, integrity: IntegrityField | None) -> tuple[str, ...]:
+    if integrity is None:
+        return ()
+    missing = (name for name in _COVERED if name not in integrity.h and message.metadate(name) is not None)
+    return tuple(f"h-incomplete:{name}" for name in missing)
+
+
+def _contradicted(message: AcknowledgeMessage) -> tuple[str, ...]:
+    wrong = (entry.lower for entry in message.metadata if not _says_the_same(entry))
+    return tuple(dict.fromkeys(f"metadata-value-mismatch:{name}" for name in wrong))
+
+
+def _says_the_same(entry: Metadate) -> bool:
+    """Whether Value is that of the field as received; table 23 leaves open whether encoded words are decoded in it."""
+    source = entry.header_field
+    if source is None:
+        return True  # told as ``original-header-unusable``
+    if entry.lower == INTEGRITY:
+        return same_integrity_value(entry.value, source.value)
+    value = collapsed(entry.value)
+    return value == readable_value(source) or value == collapsed(decode_words(source.value))
+
+
+def _computed(
+    message: AcknowledgeMessage, integrity: IntegrityField | None, verifier: Verifier, judge: Judge, at: datetime
+) -> Proof:
     if integrity is None or integrity.hash_name is None:
         return _impossible()
     fields: dict[str, HeaderField] = {}
@@ -72,15 +127,6 @@ def prove_metadata(
     if integrity.scheme is None:
         return Proof(Outcome.PASSED) if compare_digest(digest, integrity.b) else Proof(Outcome.FAILED, (MISMATCH,))
     return _signature(message, integrity, integrity.hash_name, integrity.scheme, digest, verifier, judge, at)
-
-
-def prove_body(integrity: IntegrityField | None, body_digest: Callable[[HashName], bytes]) -> Proof:
-    """Step 11: whether the original's ``bh=`` is the digest of the body that was submitted."""
-    if integrity is None or integrity.hash_name is None:
-        return Proof(Outcome.INDETERMINATE, ("body-proof-impossible",))
-    if compare_digest(body_digest(integrity.hash_name), integrity.bh):
-        return Proof(Outcome.PASSED)
-    return Proof(Outcome.FAILED, ("body-proof-mismatch",))
 
 
 def _signature(

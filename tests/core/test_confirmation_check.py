@@ -18,11 +18,19 @@ from demail_gateway.core.confirmation_check import ConfirmationReport, Verdict, 
 from demail_gateway.core.confirmation_reading import is_confirmation, read_confirmation
 from demail_gateway.core.confirmation_report import Standing
 from demail_gateway.core.correlation import Correlation
+from demail_gateway.core.digests import body_digest, header_digest
 from demail_gateway.core.errors import MalformedMessage
-from demail_gateway.core.header import read_message
-from demail_gateway.core.integrity_field import write_certificate
+from demail_gateway.core.header import HeaderField, read_message
+from demail_gateway.core.integrity_field import HEADER_LIST, finished, write_certificate, write_field
 from demail_gateway.core.options import SendOptions
-from demail_gateway.core.primitives import CertificateVerdict, DigestSigner, ExaminedXml, SignatureScheme, VerifiedXml
+from demail_gateway.core.primitives import (
+    CertificateVerdict,
+    DigestSigner,
+    ExaminedXml,
+    HashName,
+    SignatureScheme,
+    VerifiedXml,
+)
 from demail_gateway.core.vocabulary import ConfirmationKind
 from demail_gateway.trust.verifier import CryptographyVerifier
 from tests.core import proofs
@@ -443,6 +451,19 @@ def test_clocks_may_differ_by_five_minutes() -> None:
 CARRIED = b"<OriginalHeader>x-de-mail-"
 
 
+CERTIFICATE_VALUE = b"<Name>x-de-mail-signature-certificate</Name><Value>"
+
+
+def certificate_behind(text: bytes) -> Callable[[bytes], bytes]:
+    """The original's certificate with `text` before it, in Value as in the field."""
+
+    def change(xml: bytes) -> bytes:
+        field = CARRIED + b"signature-certificate:"
+        return replaced(field, field + text)(replaced(CERTIFICATE_VALUE, CERTIFICATE_VALUE + text + b" ")(xml))
+
+    return change
+
+
 def test_a_missing_original_header_counts_as_absent() -> None:
     """CO-19: what was covered is missed by the proof, what was absent is not."""
 
@@ -458,11 +479,11 @@ def test_a_missing_original_header_counts_as_absent() -> None:
     [
         replaced(CARRIED + b"version:", b"<OriginalHeader>x-other:"),
         replaced(CARRIED + b"integrity:", b"<OriginalHeader>no field"),
-        replaced(CARRIED + b"integrity: v=1;", CARRIED + b"integrity: v=2;"),
-        replaced(CARRIED + b"integrity: v=1; a=sha256", CARRIED + b"integrity: v=1; a=md5"),
+        replaced(b"v=1; a=sha256", b"v=2; a=sha256"),
+        replaced(b"v=1; a=sha256", b"v=1; a=md5"),
         replaced(CARRIED + b"signature-certificate:", b"<OriginalHeader>x-other:"),
-        replaced(CARRIED + b"signature-certificate:", CARRIED + b"signature-certificate:!"),
-        replaced(CARRIED + b"signature-certificate:", CARRIED + b"signature-certificate: AAAA"),
+        certificate_behind(b"!"),
+        certificate_behind(b"AAAA"),
         lambda xml: re.sub(rb"<OriginalHeader>x-de-mail-version.*?</OriginalHeader>", b"", xml, flags=re.DOTALL),
     ],
 )  # fmt: skip
@@ -489,6 +510,93 @@ def test_line_ends_of_original_headers_may_be_written_in_any_way() -> None:
         assert report(with_xml(replaced(b"&#13;\n", changed))).verdict is Verdict.CONFIRMED
     stripped = with_xml(replaced(b"&#13;\n</OriginalHeader>", b"</OriginalHeader>"))
     assert report(stripped).verdict is Verdict.CONFIRMED
+
+
+@pytest.mark.clause("TR 01201-3.4 §3.5.1 table 23")
+@pytest.mark.parametrize("place", [b"<Hash>", b"<Value>", CARRIED + b"integrity: "])
+def test_the_hash_is_that_of_the_field_as_received_and_of_its_value(place: bytes) -> None:
+    """Step 8: two that agree do not outvote the third."""
+    found = report(with_xml(replaced(place + b"v=1;", place + b"v=2;")))
+    assert outcome(found, 8) is Outcome.FAILED
+    assert "hash-metadata-mismatch" in found.findings
+    assert found.verdict is Verdict.REJECTED
+
+
+def test_a_value_other_than_the_field_as_received_is_named() -> None:
+    """CO-12: the clerk reads Value, the seal covers the field."""
+    found = report(with_xml(replaced(b"<Value>Bescheid", b"<Value>Mahnung")))
+    assert [code for code in found.findings if "value" in code] == ["metadata-value-mismatch:subject"]
+    assert failed(found) == [9]
+    assert found.verdict is Verdict.CONFIRMED_WITH_REMARKS
+
+
+@pytest.mark.parametrize(
+    "written", ["Bescheid \r\n\tüber Müll", "=?utf-8?q?Bescheid_=C3=BCber?= =?utf-8?q?_M=C3=BCll?="]
+)
+def test_a_value_may_be_folded_or_decoded(written: str) -> None:
+    """CO-12."""
+    subject = b"Subject: =?utf-8?q?Bescheid_=C3=BCber?=\r\n =?utf-8?q?_M=C3=BCll?="
+    bare = re.sub(rb"x-de-mail-(integrity|signature-certificate):(.*\r\n)( .*\r\n)*", b"", ORIGINAL_OCTETS)
+    original = read_message(sealed(re.sub(rb"Subject:.*", subject + b"\r", bare), None))
+    message = unsealed(ConfirmationKind.RECEIPT, original)
+    entry = rb"(?<=<Name>Subject</Name><Value>)[^<]*"
+    assert re.search(entry, xml_of(message))
+    changed = with_xml(lambda xml: re.sub(entry, lambda _: written.replace("\r", "&#13;").encode(), xml), message)
+    sent = replace(SENT, subject=original.header.value("subject") or "", octets=original.data)
+    assert outcome(report(changed, sent=sent), 9) is Outcome.PASSED
+
+
+@pytest.mark.clause("TR 01201-3.4 §3.1.21 h")
+@pytest.mark.parametrize("name", ["From", "x-de-mail-private-id"])
+def test_a_carried_field_that_the_original_s_seal_leaves_out_is_named(name: str) -> None:
+    """IN-20."""
+    original = read_message(_sealed_without(name))
+    found = report(sealed(unsealed(ConfirmationKind.RECEIPT, original)), sent=replace(SENT, octets=original.data))
+    assert f"h-incomplete:{name.lower()}" in found.findings
+    assert failed(found) == [9]
+    assert found.verdict is Verdict.CONFIRMED_WITH_REMARKS
+
+
+def test_two_fields_in_one_original_header_prove_nothing() -> None:
+    """One octet string, two fields: the hash over it would hold, and the second would be hidden in the first."""
+
+    def merged(xml: bytes) -> bytes:
+        second = re.search(
+            rb"<Metadate><Name>Date</Name>.*?<OriginalHeader>(.*?)</OriginalHeader></Metadate>", xml, re.DOTALL
+        )
+        assert second is not None
+        xml = xml.replace(second[0], b"")
+        return re.sub(
+            rb"(<OriginalHeader>From:.*?)(?=</OriginalHeader>)",
+            lambda first: first[1] + second[1],
+            xml,
+            flags=re.DOTALL,
+        )
+
+    found = report(with_xml(merged))
+    assert outcome(found, 9) is not Outcome.PASSED
+    assert "original-header-unusable:from" in found.findings
+    assert found.verdict is not Verdict.CONFIRMED
+
+
+def test_a_name_with_a_colon_is_no_stand_in_for_another_field() -> None:
+    smuggled = (
+        b"<Metadata><Metadate><Name>Subject: Mahnung</Name><Value>x</Value><OriginalHeader></OriginalHeader></Metadate>"
+    )
+    found = report(with_xml(replaced(b"<Metadata>", smuggled)))
+    assert "metadata-changed:subject" not in found.findings
+    assert outcome(found, 9) is Outcome.PASSED
+
+
+def _sealed_without(name: str) -> bytes:
+    """The original with a hash alone, over all fields of the list but `name`."""
+    bare = re.sub(rb"x-de-mail-(integrity|signature-certificate):(.*\r\n)( .*\r\n)*", b"", ORIGINAL_OCTETS)
+    message = read_message(bare)
+    names = [each for each in HEADER_LIST if each.lower() != name.lower()]
+    front = write_field("sha256", "dmda-a.example", names, body_digest(message.body, HashName.SHA256), None)
+    lowered = tuple(map(str.lower, names))
+    digest = header_digest(message.header.first, lowered, HeaderField(front), HashName.SHA256)
+    return bare.replace(b"\r\n\r\n", b"\r\n" + finished(front, digest) + b"\r\n", 1)
 
 
 def test_the_metadata_proof_of_a_message_with_a_hash_alone() -> None:

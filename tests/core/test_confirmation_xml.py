@@ -141,6 +141,10 @@ def test_missing_elements_are_none_and_not_an_error() -> None:
         Metadate("Subject", "x", "Date: x\r\n"),
         Metadate("Subject", "x", "Subject"),
         Metadate("Subject", "x", ""),
+        Metadate("Subject", "x", "Subject: x\r\nDate: y\r\n"),
+        Metadate("Subject", "x", "Subject: x\nDate: y"),
+        Metadate("Subject", "x", "Subject: x\rDate: y"),
+        Metadate("Subject", "x", "Subject: x\r\n\r\n y"),
     ],
 )
 def test_a_text_that_is_not_this_field_is_unusable(entry: Metadate) -> None:

@@ -27,6 +27,22 @@ SEAL_FINDINGS: dict[str, Text] = texts(
             "Absender, Empfänger, Betreff oder eine andere Angabe im Kopf wurde nach dem Versiegeln geändert.",
             "Sender, recipients, subject or another field was changed after sealing.",
         ),
+        "signature-missing": (
+            "Eine Signatur ist angekündigt und fehlt.",
+            "A signature is announced and missing.",
+        ),
+        "signature-parts": (
+            "Neben dem signierten Teil und der Signatur stehen weitere Teile, die niemand signiert hat.",
+            "Beside the signed part and the signature stand further parts that nobody signed.",
+        ),
+        "signature-type": (
+            "Der Teil, in dem die Signatur stehen soll, ist nicht als Signatur bezeichnet; sie wurde nicht geprüft.",
+            "The part that should hold the signature is not marked as one; it was not checked.",
+        ),
+        "signature-unreadable": (
+            "Ob der Inhalt signiert ist, lässt sich nicht erkennen.",
+            "Whether the content is signed cannot be told.",
+        ),
         "signature-mismatch": ("Die Signatur passt nicht zum Inhalt.", "The signature does not fit the content."),
         "key-mismatch": (
             "Schlüssel und Signaturverfahren passen nicht zusammen.",
@@ -150,6 +166,10 @@ CONFIRMATION_FINDINGS: dict[str, Text] = texts(
         "metadata-proof-impossible": (
             "Die Prüfsumme konnte nicht nachgerechnet werden.",
             "The checksum could not be computed again.",
+        ),
+        "metadata-value-mismatch": (
+            "Der lesbare Wert ist nicht der des wiedergegebenen Feldes.",
+            "The readable value is not that of the field it repeats.",
         ),
         "original-header-unusable": (
             "Eine wiedergegebene Angabe ist nicht verwendbar.",
