@@ -36,7 +36,7 @@ _HEADER = (
     b"Date: Tue, 24 Nov 2026 09:00:00 +0100\r\nMessage-ID: <b-1@stadt-elbtal.de-mail.de>\r\nSubject: Bescheid\r\n"
     b"x-de-mail-message-id: b-1@dmda-a.example\r\nx-de-mail-message-type: normal\r\nx-de-mail-version: 1.8\r\n"
     b"x-de-mail-sender: poststelle@stadt-elbtal.de-mail.de\r\nx-de-mail-authoritative: yes\r\n"
-    b"x-de-mail-chosen-recipient: to:erika.mustermann@buerger.de-mail.de\r\nx-de-mail-auth-level: high\r\n"
+    b"x-de-mail-chosen-recipient: to=erika.mustermann@buerger.de-mail.de\r\nx-de-mail-auth-level: high\r\n"
     b"MIME-Version: 1.0\r\n"
 )
 

@@ -16,7 +16,13 @@ from demail_gateway.core.errors import CmsInvalid
 from demail_gateway.core.primitives import Judge
 from demail_gateway.core.purposes import Purpose, usage_findings
 from demail_gateway.trust.certificates import fingerprint, make_csr, pem_to_der, read_certificate, read_pem_bundle
-from demail_gateway.trust.cms import CmsSigner, verify_detached, verify_enveloping, verify_enveloping_file
+from demail_gateway.trust.cms import (
+    CmsSigner,
+    read_certs_only,
+    verify_detached,
+    verify_enveloping,
+    verify_enveloping_file,
+)
 from demail_gateway.trust.cms.timestamps import read_token
 from demail_gateway.trust.crls import read_crls
 from demail_gateway.trust.keys import generate_key, to_pkcs8
@@ -79,7 +85,10 @@ def cms_signers(signature: Pieces, content: Pieces | None, at: datetime) -> Cont
     if content is not None:
         found = verify_detached(_at_once(signature), content)
     elif isinstance(signature, bytes):
-        found = verify_enveloping(signature)[0]
+        try:
+            found = verify_enveloping(signature)[0]
+        except CmsInvalid:
+            return ContentSigners((), read_certs_only(signature))
     else:
         with temporary_room() as room, open(os.devnull, "wb") as nowhere:
             for piece in signature:  # a spooled file looks at its size after each write alone

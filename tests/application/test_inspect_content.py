@@ -17,7 +17,7 @@ from demail_gateway.core.header import read_message
 from demail_gateway.core.integrity import seal
 from demail_gateway.core.primitives import HashName, Judge
 from demail_gateway.trust.authority import Profile, TestAuthority
-from demail_gateway.trust.cms import sign_detached
+from demail_gateway.trust.cms import certs_only, encrypt, sign_detached, sign_enveloping
 from demail_gateway.trust.keys import SoftwareSigner, generate_key
 from demail_gateway.trust.paths import KnownSigners, PathJudge
 from demail_gateway.trust.policy import SMIME_3
@@ -96,13 +96,73 @@ def test_a_certificate_whose_time_is_over_fails() -> None:
     [
         b"Subject: x\r\n" + ENTITY,
         b"Subject: x\r\n\r\nplain\r\n",
-        # one part alone, and a signature of another kind
-        b'Content-Type: multipart/signed; boundary="b"\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n',
         OPENPGP,
     ],
 )
 def test_what_is_not_signed_says_nothing(octets: bytes) -> None:
     assert found(octets) == ()
+
+
+def multipart(*parts: bytes, protocol: str = "application/pkcs7-signature") -> bytes:
+    head = f'Content-Type: multipart/signed; protocol="{protocol}"; boundary="b"\r\n\r\n'.encode()
+    return head + b"".join(b"--b\r\n" + part + b"\r\n" for part in parts) + b"--b--\r\n"
+
+
+SIGNATURE = (
+    b"Content-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + base64.encodebytes(sign_detached(ENTITY, SIGNER, at=NOW))
+)
+FAILED, UNDECIDED = Outcome.FAILED, Outcome.INDETERMINATE
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        (multipart(ENTITY, SIGNATURE), (Outcome.PASSED, "")),
+        (multipart(), (FAILED, "signature-missing")),
+        (multipart(ENTITY), (FAILED, "signature-missing")),
+        (multipart(ENTITY, protocol=""), (FAILED, "signature-missing")),
+        (multipart(ENTITY, SIGNATURE, b"\r\nfooter of a list"), (FAILED, "signature-parts")),
+        (multipart(ENTITY, SIGNATURE, b"", protocol="application/pgp-signature"), (FAILED, "signature-parts")),
+        (
+            multipart(ENTITY, SIGNATURE.replace(b"pkcs7-signature", b"octet-stream")),
+            (UNDECIDED, "signature-type"),
+        ),
+    ],
+)
+def test_broken_multipart_signed_is_told(octets: bytes, expected: tuple[Outcome, str]) -> None:
+    """RFC 1847 §2.1: two parts, the second of the announced type."""
+    check, *_ = found(octets)
+    assert (check.name, check.outcome, check.detail) == ("content.signature", *expected)
+
+
+def test_broken_multipart_of_openpgp_says_nothing() -> None:
+    assert found(multipart(ENTITY, protocol="application/pgp-signature")) == ()
+
+
+def enveloping(der: bytes, kind: str) -> bytes:
+    head = f"Content-Type: application/pkcs7-mime{kind}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    return head.encode() + base64.encodebytes(der)
+
+
+@pytest.mark.parametrize("kind", ["", "; smime-type=signed-data", "; smime-type=enveloped-data"])
+def test_pkcs7_mime_is_a_signature_by_its_oid(kind: str) -> None:
+    """RFC 8551 §3.2.2: ``smime-type`` is optional, and a hint."""
+    der = sign_enveloping(ENTITY, SIGNER, at=NOW)
+    check, *_ = found(enveloping(der, kind))
+    assert (check.name, check.outcome, check.detail) == ("content.signature", Outcome.PASSED, "")
+    check, *_ = found(enveloping(der.replace(b"Guten", b"Guter"), kind))
+    assert (check.outcome, check.detail) == (FAILED, "signature-mismatch")
+
+
+def test_pkcs7_mime_of_another_kind_says_nothing() -> None:
+    encrypted = encrypt(ENTITY, [CERTIFICATE], at=NOW)
+    assert found(enveloping(encrypted, "")) == found(enveloping(certs_only([CERTIFICATE]), "")) == ()
+
+
+def test_pkcs7_mime_that_tells_nothing_of_itself_is_undecided() -> None:
+    (check,) = found(enveloping(b"no CMS", ""))
+    assert (check.outcome, check.detail) == (UNDECIDED, "signature-unreadable")
 
 
 @pytest.mark.parametrize("profile", [Profile.TLS_CLIENT, Profile.OCSP_RESPONDER])

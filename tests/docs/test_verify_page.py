@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from demail_gateway.application.explain.check_titles import TITLES
+from demail_gateway.application.explain.report import FINDINGS
 from demail_gateway.application.inspect import Kind
 from demail_gateway.cli.verify import EXIT, UNUSABLE
 
@@ -15,6 +16,11 @@ ROWS = dict(re.findall(r"^\| `([a-z-]+\.[0-9a-z-]+)` \| (.+) \|$", PAGE, re.MULT
 
 def test_every_check_is_listed_with_its_title() -> None:
     assert {name: text.de for name, text in TITLES.items()} == ROWS
+
+
+def test_what_is_wrong_with_a_writers_signature_is_explained() -> None:
+    codes = {f"signature-{end}" for end in ("missing", "parts", "type", "unreadable")}
+    assert {code for code in codes if f"`{code}`" in PAGE} == codes <= set(FINDINGS)
 
 
 def test_every_kind_and_every_exit_code_is_explained() -> None:

@@ -97,6 +97,21 @@ def test_newer_list_of_some_reasons_hides_no_complete_one(root: TestAuthority, e
     assert _status(root, end, now, whole, partial) is GOOD
 
 
+def test_list_from_a_file_counts_as_long_as_it_says_and_a_fetched_one_for_a_day(
+    root: TestAuthority, end: bytes, now: datetime
+) -> None:
+    """DIR-35; IN-22 row 15: a file does not say when it was fetched."""
+    old = root.crl(now - 200 * DAY, 201 * DAY)
+
+    def status(at: datetime, fetched_at: dict[bytes, datetime] | None = None) -> CertificateStatus:
+        return RevocationIndex((old,), fetched_at).status(end, root.certificate_der, at).status
+
+    assert status(now) is GOOD
+    assert status(now + 2 * DAY) is UNKNOWN
+    assert status(now, {old: now - DAY}) is GOOD
+    assert status(now, {old: now - DAY - timedelta(seconds=1)}) is UNKNOWN
+
+
 def test_list_for_authorities_covers_authorities(root: TestAuthority, now: datetime) -> None:
     sub = root.subordinate("TEST Sub", now - DAY).certificate_der
     assert _status(root, sub, now, _crl(root, now, extension=_scope(only_contains_ca_certs=True))) is GOOD
