@@ -5,29 +5,16 @@ from __future__ import annotations
 import hashlib
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, BinaryIO, cast
 
 from demail_gateway.core.package import MAX_MEMBERS
 from demail_gateway.core.windows import ReadAt
+from demail_gateway.core.zip_faults import ZIP_FAULTS
 
 MAX_UNPACKED_OCTETS = 1024 * 1024 * 1024
 """Ours: a package of the largest message (45 MiB) with its proofs stays far below; bounds a hostile archive."""
 _CHUNK_OCTETS = 256 * 1024
-_FAULTS = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    NotImplementedError,  # a version or flag that zipfile does not know
-    RuntimeError,  # encrypted
-    struct.error,  # a field of its directory is cut short
-    OverflowError,  # a member that lies beyond all files
-    ValueError,
-    EOFError,
-    OSError,
-)
-"""What zipfile raises over hostile or damaged archives."""
 _COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """As packages are made; what others raise over damage, each Python has of its own."""
 _MAX_DIRECTORY_OCTETS = 4 * 1024 * 1024
@@ -45,7 +32,7 @@ class Members(Mapping[str, bytes]):
         """`source` is seekable and stays open as long as this is used."""
         try:
             self._archive = zipfile.ZipFile(cast(BinaryIO, directory := _Directory(source)))
-        except _FAULTS as error:
+        except ZIP_FAULTS as error:
             raise Damaged("package-damaged") from error
         directory.is_read = True
         infos = self._archive.infolist()
@@ -77,7 +64,7 @@ class Members(Mapping[str, bytes]):
         try:
             with self._archive.open(self._infos[path]) as member:
                 return member.read(octets)
-        except _FAULTS as error:
+        except ZIP_FAULTS as error:
             raise Damaged("package-damaged") from error
 
     def reading(self, path: str) -> ReadAt:
@@ -90,7 +77,7 @@ class Members(Mapping[str, bytes]):
                 member = member or self._archive.open(self._infos[path])
                 member.seek(offset)
                 return member.read(octets)
-            except _FAULTS as error:
+            except ZIP_FAULTS as error:
                 raise Damaged("package-damaged") from error
 
         return read_at
@@ -110,7 +97,7 @@ class Members(Mapping[str, bytes]):
             with self._archive.open(self._infos[path]) as member:
                 while chunk := member.read(_CHUNK_OCTETS):
                     yield chunk
-        except _FAULTS as error:
+        except ZIP_FAULTS as error:
             raise Damaged("package-damaged") from error
 
 
@@ -123,7 +110,7 @@ def _all_as_listed(source: BinaryIO, infos: Iterable[zipfile.ZipInfo]) -> bool:
     """Whether the header in front of each member says what the directory says: zipfile believes the directory alone."""
     try:
         return all(_is_as_listed(source, info) for info in infos)
-    except _FAULTS:
+    except ZIP_FAULTS:
         return False
 
 

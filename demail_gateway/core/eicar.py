@@ -8,26 +8,19 @@ its end, and the answer says so.
 from __future__ import annotations
 
 import io
-import lzma
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import IO
 
 from demail_gateway.core.header import Octets
 from demail_gateway.core.mime import leaves, read_parts
+from demail_gateway.core.zip_faults import ZIP_FAULTS
 
 # In two halves, so that a scanner on the developer's machine does not take this file for the test file.
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + rb"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 ZIP = b"PK\x03\x04"
 """How a ZIP archive begins."""
-ZIP_FAULTS = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
-    *(RuntimeError, NotImplementedError, ValueError),
-)
-"""All that the standard library raises for archives that are damaged, encrypted or of an unknown method."""
 
 _PIECE_BYTES = 64 * 1024
 _MAX_DEPTH = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import random
+import struct
 import zipfile
 
 import pytest
@@ -81,6 +82,19 @@ async def test_what_is_not_the_test_file_is_clean(octets: bytes) -> None:
 )
 async def test_what_cannot_be_searched_to_its_end_is_not_said_to_be_clean(octets: bytes) -> None:
     assert await scanned(octets, 100_000) == UNSCANNABLE
+
+
+async def test_an_archive_whose_member_lies_beyond_all_files_is_no_fault() -> None:
+    whole = zipped(b"Bescheid")
+    entry = whole.rindex(b"PK\x01\x02")
+    name = int.from_bytes(whole[entry + 28 : entry + 30], "little")
+    extra = struct.pack("<HHQ", 1, 8, 2**64 - 1)
+    directory = bytearray(whole[entry : entry + 46 + name] + extra)
+    directory[30:32], directory[42:46] = len(extra).to_bytes(2, "little"), b"\xff" * 4
+    end = bytearray(whole[-22:])
+    size = int.from_bytes(end[12:16], "little") + len(extra)
+    end[12:16] = size.to_bytes(4, "little")
+    assert await scanned(whole[:entry] + bytes(directory) + bytes(end)) == UNSCANNABLE
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
